@@ -1,0 +1,151 @@
+// Package wire makes messages values: it copies what a service sends to another service of its node, and encodes what
+// it sends to another node, under the same rules, so that local and remote calls behave alike.
+//
+// # Guarantees
+//
+//   - After [Copy] the sender and the receiver share no mutable state. Immutable and frozen values are shared, not
+//     copied.
+//   - What [Copy] refuses, [AppendValue] refuses with the same path and reason, and the reverse, but for two things that
+//     only matter between nodes: the size in bytes, and a [Sendable] that is no [Extension].
+//   - A decoded value equals the encoded one and has the same types, tuple and list apart, and the same order of keys.
+//     Equal values of the same types and order have equal bytes.
+//   - [Decoder] never panics and never reads beyond its input. Its memory is bounded by [MaxElements], whatever the
+//     bytes say.
+//
+// A value that occurs twice in a message arrives as two values: sharing inside a message is not kept, neither locally
+// nor remotely.
+package wire
+
+import (
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+
+	"go.starlark.net/starlark"
+)
+
+// The limits of one message. They hold for copying, encoding and decoding.
+const (
+	// MaxDepth is how deep containers may be nested.
+	MaxDepth = 128
+
+	// MaxElements bounds the elements of all containers together. An element counts 1; a dict or set counts 16
+	// besides its elements, because an empty one takes half a kilobyte of memory for one byte of message.
+	MaxElements = 1 << 20
+
+	// MaxSize bounds the encoded bytes.
+	MaxSize = 16 << 20
+
+	tableCost = 16
+)
+
+// Sendable is a value of another package that may be sent. Its dynamic type must be comparable, such as a pointer.
+type Sendable interface {
+	starlark.Value
+
+	// CopyForSend returns the value to be received: the value itself if it is immutable or frozen, else a copy that
+	// shares no mutable state with it. Only an [Extension], or what CopyForSend returns as a value of this package's
+	// own kinds, can be sent to another node.
+	CopyForSend() (starlark.Value, error)
+}
+
+// Extension is a value that has a MessagePack extension type, for example the address of a service.
+type Extension interface {
+	Sendable
+
+	// WireType is the extension type, from 16 to 127; the types below are this package's own.
+	WireType() int8
+
+	// AppendWire appends the value's bytes, without any header.
+	AppendWire(b []byte) []byte
+}
+
+// Error says which value of a message cannot be sent, or where the bytes of a message are wrong.
+type Error struct {
+	Path   string // where, in Starlark's notation: `argument 2["players"][3]`; empty for the value itself
+	Reason string // for example "function cannot be sent in a message"
+
+	endless bool           // a limit was exceeded, perhaps because a container contains itself
+	inner   starlark.Value // the innermost container around that, once known
+}
+
+// Error returns the path and the reason. The middle of a path longer than a line is left out.
+func (e *Error) Error() string {
+	const end = 60
+	path := e.Path
+	if len(path) > 2*end+10 {
+		path = path[:end] + " … " + path[len(path)-end:]
+	}
+	if path == "" {
+		return "wire: " + e.Reason
+	}
+	return path + ": " + e.Reason
+}
+
+func refuse(format string, args ...any) *Error { return &Error{Reason: fmt.Sprintf(format, args...)} }
+
+// under adds a step at the front of the path. Paths are built while an error returns, so that they cost nothing when
+// there is none.
+func (e *Error) under(step string) *Error {
+	e.Path = step + e.Path
+	return e
+}
+
+// left tells the error that it returns through container v. A container that is met twice on the way out contains
+// itself; the path then ends at its outermost occurrence. So cycles need no bookkeeping while there is no error.
+func (e *Error) left(v starlark.Value) *Error {
+	switch {
+	case !e.endless:
+	case e.inner == nil:
+		e.inner = v
+	case e.inner == v:
+		e.Path, e.Reason = "", v.Type()+" contains itself"
+	}
+	return e
+}
+
+func unsendable(v starlark.Value) *Error { return refuse("%s cannot be sent in a message", v.Type()) }
+
+func tooDeep() *Error {
+	return &Error{Reason: fmt.Sprintf("nested deeper than %d", MaxDepth), endless: true}
+}
+
+func tooMany() *Error {
+	return &Error{Reason: fmt.Sprintf("more than %d elements in one message", MaxElements), endless: true}
+}
+
+// budget counts the elements of one message.
+type budget struct{ used int }
+
+func (b *budget) spend(n int) bool {
+	b.used += n
+	return b.used <= MaxElements
+}
+
+func argument(i int) string      { return "argument " + strconv.Itoa(i+1) }
+func keyword(name string) string { return "argument " + name }
+func index(i int) string         { return "[" + strconv.Itoa(i) + "]" }
+func keyIndex(i int) string      { return ".keys()[" + strconv.Itoa(i) + "]" }
+func field(name string) string   { return "." + name }
+func kwName(kw starlark.Tuple) string {
+	name, _ := starlark.AsString(kw[0])
+	return name
+}
+
+// item names the value of a key; a long key is cut, since a path is read by a person.
+func item(k starlark.Value) string {
+	const longest = 40
+	s, ok := k.(starlark.String)
+	if !ok || len(s) > longest {
+		text := k.String()
+		if len(text) > longest {
+			cut := longest
+			for cut > 0 && !utf8.RuneStart(text[cut]) {
+				cut--
+			}
+			text = text[:cut] + "…"
+		}
+		return "[" + text + "]"
+	}
+	return "[" + s.String() + "]"
+}
