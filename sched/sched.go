@@ -64,7 +64,7 @@ type Turn struct {
 	// virtual CPU time; workers ignore it.
 	Steps uint64
 
-	// Messages is how many messages the task has handled in this turn, for the fixed cost of each.
+	// Messages is how many messages the task has begun to handle in this turn, for the fixed cost of each.
 	Messages int
 
 	// Owner queues tasks that this turn made ready. It is set by the scheduler.
@@ -121,7 +121,8 @@ type Timer interface {
 
 // Timeline is the world's event queue, as the virtual network and the faults see it: only simulation has one.
 type Timeline interface {
-	// Now is the virtual time.
+	// Now is the virtual time; during a turn it is the time the turn has come to, so that what a long handler sends
+	// leaves late.
 	Now() Time
 
 	// At calls fire at virtual time t, or at once if t has passed. Events of the same time are ordered by the

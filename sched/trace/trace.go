@@ -11,7 +11,7 @@ type Kind uint8
 
 // The kinds of events.
 const (
-	Pick    Kind = iota + 1 // a task gets a turn: A its id, B the messages handled
+	Pick    Kind = iota + 1 // a task gets a turn: A its id, B how many tasks stay queued on its node
 	Timer                   // a timer fires: A its id
 	Deliver                 // a segment or datagram arrives: A the link, B the packet number
 	Send                    // a segment or datagram leaves: A the link, B the packet number
@@ -27,11 +27,12 @@ const (
 	Choice                  // a strategy chose: A the index, B among how many
 	Message                 // a message between services: A the source, B the destination; text the command
 	Check                   // a check was evaluated to something new: text which
+	Offload                 // offloaded work runs and is done: A its number on its node
 )
 
 var kindNames = [...]string{
 	"?", "pick", "timer", "deliver", "send", "drop", "net", "rand", "clock", "disk", "log", "fault", "op", "node", "choice",
-	"message", "check",
+	"message", "check", "offload",
 }
 
 // String returns the kind's name in trace files.
