@@ -1,0 +1,236 @@
+// Package workers is the scheduler of production: goroutines that run tasks from queues of their own and steal from each
+// other, on the machine's clocks.
+//
+// # Guarantees
+//
+//   - A task made ready from within a turn prefers the same worker: a pair that talks stays on one worker as long as
+//     that worker has nothing else to do. No lock is shared by two workers unless one of them has run out of work.
+//   - A queued task never waits for a long turn while another worker is idle: what the busy worker's queue holds is
+//     stolen at once, what it has reserved to run next after about a millisecond.
+//   - No task starves another: tasks that make each other ready give way to the queue after a bounded number of
+//     turns, and what comes from outside is looked at every few turns.
+//   - [Workers.Close] waits for everything this package has started.
+//
+// Timers are Go's own ([time.AfterFunc]): they are precise to well under a millisecond, cost nothing while they are not
+// set, and each fires in a goroutine of its own, so a slow one delays no other.
+package workers
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"skynet/sched"
+)
+
+// Options configures the workers. The zero value is ready for use.
+type Options struct {
+	// Threads is the number of workers; 0 is GOMAXPROCS. More than the cores only helps tasks that block, which
+	// should use Offload.
+	Threads int
+	// Seed is the root of the random streams.
+	Seed uint64
+	// Budget is how many messages a task may handle in one turn; 0 is 32. A higher one shares a turn's fixed cost
+	// (a clock read and a queue operation, some 60 ns) among more messages, a lower one is fairer.
+	Budget int
+}
+
+const (
+	defaultBudget = 32
+	// outsideEvery is after how many turns a worker with work of its own looks at what came from outside.
+	outsideEvery = 32
+	// nextLimit is how many turns in a row a worker may run what the turn before made ready, while others wait.
+	nextLimit = 64
+	// batch is how many tasks are stolen at a time, at most.
+	batch = 32
+)
+
+// Workers runs tasks on goroutines. It implements [sched.Scheduler]; every method may be called from any goroutine.
+type Workers struct {
+	start   time.Time
+	seed    uint64
+	budget  int
+	workers []*worker
+	outside queue // what became ready outside of any turn
+
+	// Searching workers are awake and have no task; while there is one, no other need be woken, since it wakes the
+	// next when it has found work.
+	searching atomic.Int32
+	idle      idlers
+	closed    atomic.Bool
+	closing   sync.Once
+	done      sync.WaitGroup // workers and watcher
+	watch     watcher
+	fires     gate
+	offload   pool
+}
+
+// worker is one goroutine with a queue. Its fields below queue are its own.
+type worker struct {
+	queue queue
+	next  slot
+	all   *Workers
+	index int
+	wake  chan struct{}
+
+	turns uint // turns run, for looking outside now and then
+	nexts int  // turns in a row that came from next
+	turn  sched.Turn
+	_     [64]byte // no two workers share a cache line
+}
+
+// New starts the workers. They run until Close.
+func New(o Options) *Workers {
+	if o.Threads <= 0 {
+		o.Threads = runtime.GOMAXPROCS(0)
+	}
+	if o.Budget <= 0 {
+		o.Budget = defaultBudget
+	}
+	ws := &Workers{start: time.Now(), seed: o.Seed, budget: o.Budget, workers: make([]*worker, o.Threads)}
+	for i := range ws.workers {
+		ws.workers[i] = &worker{all: ws, index: i, wake: make(chan struct{}, 1)}
+	}
+	ws.fires.init()
+	ws.offload.init()
+	for _, w := range ws.workers {
+		ws.done.Go(w.loop)
+	}
+	ws.watch.start(ws)
+	return ws
+}
+
+// Close stops the scheduler: no turn, timer or offload begins any more, and it returns when those that had begun are
+// over. Offloaded work that had begun is followed by its done; work still waiting is dropped, as are queued tasks. It
+// is idempotent, and must not be called from a task, a timer or an offload, which it would wait for.
+func (ws *Workers) Close() {
+	ws.closing.Do(func() {
+		ws.closed.Store(true)
+		for _, w := range ws.workers {
+			w.unpark()
+		}
+		ws.watch.stop()
+		ws.done.Wait()
+		ws.offload.close()
+		ws.fires.close()
+	})
+}
+
+// Workers is the number of workers.
+func (ws *Workers) Workers() int { return len(ws.workers) }
+
+// Now is the time since New.
+func (ws *Workers) Now() sched.Time { return sched.Time(time.Since(ws.start)) }
+
+// Wall is the machine's wall clock.
+func (ws *Workers) Wall() int64 { return time.Now().UnixNano() }
+
+// Rand returns the stream named by path below the seed.
+func (ws *Workers) Rand(path string) *sched.Stream { return sched.NewStream(ws.seed, path) }
+
+// Ready queues t for whichever worker looks first, and wakes one.
+func (ws *Workers) Ready(t sched.Task) {
+	if ws.closed.Load() {
+		return
+	}
+	ws.outside.push(t)
+	ws.wakeOne()
+}
+
+// ReadyFrom makes t what this worker runs next. If that displaces another task there is more work than this worker
+// takes at once, and an idle one is woken.
+func (w *worker) ReadyFrom(_ *sched.Turn, t sched.Task) {
+	if displaced := w.next.put(t); displaced != nil {
+		w.queue.push(displaced)
+		w.all.wakeOne()
+	}
+}
+
+// loop runs tasks until the workers are closed.
+func (w *worker) loop() {
+	for {
+		t := w.find()
+		if t == nil {
+			return
+		}
+		w.run(t)
+	}
+}
+
+// run gives t a turn.
+func (w *worker) run(t sched.Task) {
+	w.turn = sched.Turn{Worker: w.index, Now: w.all.Now(), Budget: w.all.budget, Owner: w}
+	if t.Run(&w.turn) {
+		w.queue.push(t)
+		if w.next.full() || w.queue.len() > 1 {
+			w.all.wakeOne()
+		}
+	}
+}
+
+// find returns the task to run next, waiting for one if need be, or nil when the workers are closed.
+func (w *worker) find() sched.Task {
+	if w.all.closed.Load() {
+		return nil
+	}
+	if t := w.local(); t != nil {
+		return t
+	}
+	if t := w.search(); t != nil {
+		return t
+	}
+	return w.wait()
+}
+
+// local takes a task from what this worker has, or in its turn from outside.
+func (w *worker) local() sched.Task {
+	if w.turns++; w.turns%outsideEvery == 0 {
+		if t := w.takeOutside(); t != nil {
+			return t
+		}
+	}
+	if w.nexts < nextLimit || w.queue.len() == 0 {
+		if t := w.next.take(); t != nil {
+			w.nexts++
+			return t
+		}
+	}
+	w.nexts = 0
+	return w.queue.pop()
+}
+
+// search looks for a task everywhere but in this worker's own queue, which only it fills.
+func (w *worker) search() sched.Task {
+	if t := w.takeOutside(); t != nil {
+		return t
+	}
+	for i := 1; i < len(w.all.workers); i++ {
+		victim := w.all.workers[(w.index+i)%len(w.all.workers)]
+		if t := w.steal(&victim.queue, 2); t != nil {
+			return t
+		}
+	}
+	return nil
+}
+
+// takeOutside takes this worker's share of what came from outside, and returns one of it.
+func (w *worker) takeOutside() sched.Task {
+	return w.steal(&w.all.outside, len(w.all.workers))
+}
+
+// steal takes one of parts shares of victim, at least one task and at most a batch, and returns the oldest of it, nil if
+// there is none. The rest goes to this worker's queue; while it was on its way nobody saw it, so it is announced. The
+// two locks are never held together, so two workers may steal from each other.
+func (w *worker) steal(victim *queue, parts int) sched.Task {
+	if victim.len() == 0 {
+		return nil
+	}
+	var loot [batch]sched.Task
+	n := victim.take(loot[:], parts)
+	if n > 1 {
+		w.queue.push(loot[1:n]...)
+		w.all.wakeOne()
+	}
+	return loot[0]
+}
