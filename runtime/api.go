@@ -1,0 +1,457 @@
+package runtime
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	starlarkjson "go.starlark.net/lib/json"
+	starlarkmath "go.starlark.net/lib/math"
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+
+	"skynet/sched"
+)
+
+// Predeclared returns the names every script sees: the skynet struct and its modules. The values are frozen and may be
+// shared; what they do, they do for the service in whose coroutine they are called.
+func Predeclared() starlark.StringDict {
+	log := logModule()
+	state := starlark.NewBuiltin("state", stateBuiltin)
+	names := starlark.StringDict{
+		"skynet":  skynetModule(log, state),
+		"log":     log,
+		"state":   state,
+		"struct":  starlark.NewBuiltin("struct", starlarkstruct.Make),
+		"random":  randomModule(),
+		"socket":  socketModule(),
+		"cluster": clusterModule(),
+		"store":   storeModule(),
+		"json":    starlarkjson.Module,
+		"math":    starlarkmath.Module,
+	}
+	names.Freeze()
+	return names
+}
+
+// builtin is the signature of a built-in that needs its coroutine.
+type builtin func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error)
+
+// newModule makes a module of built-ins named module.name.
+func newModule(name string, members map[string]builtin, values starlark.StringDict) *starlarkstruct.Module {
+	m := &starlarkstruct.Module{Name: name, Members: starlark.StringDict{}}
+	for word, f := range members { //determinism:ok fills a map
+		m.Members[word] = starlark.NewBuiltin(name+"."+word, func(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+			co, err := current(th, b)
+			if err != nil {
+				return nil, err
+			}
+			return f(co, b, args, kwargs)
+		})
+	}
+	for word, v := range values { //determinism:ok fills a map
+		m.Members[word] = v
+	}
+	return m
+}
+
+// skynetModule holds the words of Skynet's own API.
+func skynetModule(log, state starlark.Value) *starlarkstruct.Module {
+	return newModule("skynet", map[string]builtin{
+		"call":          skynetCall,
+		"send":          skynetSend,
+		"newservice":    skynetNewService,
+		"uniqueservice": skynetUniqueService,
+		"register":      skynetRegister,
+		"query":         skynetQuery,
+		"self":          skynetSelf,
+		"node":          skynetNode,
+		"source":        skynetSource,
+		"deadline":      skynetDeadline,
+		"fork":          skynetFork,
+		"sleep":         skynetSleep,
+		"timeout":       skynetTimeout,
+		"wait":          skynetWait,
+		"wakeup":        skynetWakeup,
+		"exit":          skynetExit,
+		"kill":          skynetKill,
+		"now":           skynetNow,
+		"time":          skynetTime,
+		"error":         skynetError,
+	}, starlark.StringDict{
+		"pcall": starlark.NewBuiltin("skynet.pcall", skynetPcall),
+		"log":   log,
+		"state": state,
+	})
+}
+
+func skynetCall(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	timeout, kwargs, err := takeTimeout(b, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	dest, command, args, err := destination(b, args)
+	if err != nil {
+		return nil, err
+	}
+	return co.call(dest, command, args, kwargs, timeout)
+}
+
+func skynetSend(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	dest, command, args, err := destination(b, args)
+	if err != nil {
+		return nil, err
+	}
+	return starlark.None, co.send(dest, command, args, kwargs)
+}
+
+// destination splits the arguments of call and send.
+func destination(b *starlark.Builtin, args starlark.Tuple) (dest starlark.Value, command string, rest starlark.Tuple, err error) {
+	if len(args) < 2 {
+		return nil, "", nil, fmt.Errorf("%s: got %d arguments, want a destination and a command", b.Name(), len(args))
+	}
+	name, ok := args[1].(starlark.String)
+	if !ok || name == "" {
+		return nil, "", nil, fmt.Errorf("%s: command: got %s, want the name of a public function", b.Name(), args[1].Type())
+	}
+	return args[0], string(name), args[2:], nil
+}
+
+// takeTimeout takes the keyword timeout out of the keywords, which else go to the callee.
+func takeTimeout(b *starlark.Builtin, kwargs []starlark.Tuple) (time.Duration, []starlark.Tuple, error) {
+	for i, kw := range kwargs {
+		if kw[0].(starlark.String) != "timeout" {
+			continue
+		}
+		rest := append(kwargs[:i:i], kwargs[i+1:]...)
+		if kw[1] == starlark.None {
+			return 0, rest, nil
+		}
+		d, err := Duration(kw[1])
+		if err == nil && d <= 0 {
+			err = fmt.Errorf("got %v, want more than 0", kw[1])
+		}
+		if err != nil {
+			return 0, nil, fmt.Errorf("%s: timeout: %w", b.Name(), err)
+		}
+		return d, rest, nil
+	}
+	return 0, kwargs, nil
+}
+
+// Duration converts what scripts write for a duration: seconds as an int or a float, or a string such as "250ms".
+func Duration(v starlark.Value) (time.Duration, error) {
+	const limit = math.MaxInt64 / int64(time.Second)
+	switch v := v.(type) {
+	case starlark.Int:
+		if n, ok := v.Int64(); ok && n >= -limit && n <= limit {
+			return time.Duration(n) * time.Second, nil
+		}
+		return 0, fmt.Errorf("got %v seconds, want at most %d", v, limit)
+	case starlark.Float:
+		if f := math.Round(float64(v) * 1e9); math.Abs(f) < math.MaxInt64 {
+			return time.Duration(f), nil
+		}
+		return 0, fmt.Errorf("got %v seconds, want at most %d", v, limit)
+	case starlark.String:
+		d, err := time.ParseDuration(string(v))
+		if err != nil {
+			return 0, fmt.Errorf(`got %s, want a duration such as "250ms" or a number of seconds`, v)
+		}
+		return d, nil
+	}
+	return 0, fmt.Errorf(`got %s, want a duration such as "250ms" or a number of seconds`, v.Type())
+}
+
+// seconds converts a duration to what scripts read.
+func seconds(d time.Duration) starlark.Value { return starlark.Float(d.Seconds()) }
+
+func skynetNewService(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	script, args, err := scriptName(b, args)
+	if err != nil {
+		return nil, err
+	}
+	return co.launch(b, args, kwargs, func(m message) *CallError {
+		_, err := co.svc.node.launch(co.svc.turn, script, "", m)
+		return err
+	})
+}
+
+func scriptName(b *starlark.Builtin, args starlark.Tuple) (string, starlark.Tuple, error) {
+	if len(args) == 0 {
+		return "", nil, fmt.Errorf("%s: got no arguments, want the name of a script", b.Name())
+	}
+	script, ok := starlark.AsString(args[0])
+	if !ok {
+		return "", nil, fmt.Errorf("%s: got %s, want the name of a script", b.Name(), args[0].Type())
+	}
+	return script, args[1:], nil
+}
+
+// launch copies the arguments of init, lets start hand the start message on, and waits for the address.
+func (co *coroutine) launch(b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple, start func(message) *CallError) (starlark.Value, error) {
+	s := co.svc
+	args, kwargs, err := copyArgs(args, kwargs)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	m := message{source: s, args: args, body: &extras{kwargs: kwargs}, deadline: co.deadlineFor(s.node.limits.Launch)}
+	id := s.addWait(co, nil, m.deadline)
+	m.session = uint64(id)
+	if err := start(m); err != nil {
+		s.waits.take(id)
+		return nil, err
+	}
+	return co.block("call", "the new service")
+}
+
+func skynetUniqueService(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	script, args, err := scriptName(b, args)
+	if err != nil {
+		return nil, err
+	}
+	return co.launch(b, args, kwargs, func(m message) *CallError {
+		return co.svc.node.launchUnique(co.svc.turn, script, m)
+	})
+}
+
+func skynetRegister(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var name string
+	var addr *Address
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &name, "address?", &addr); err != nil {
+		return nil, err
+	}
+	s := co.svc
+	if addr != nil {
+		if s = s.node.service(addr.id); s == nil || addr.node != s.node.name {
+			return nil, callErrorf(Dead, false, "register: %s is no service of this node", addr)
+		}
+	}
+	if err := s.node.register(name, s); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	return starlark.None, nil
+}
+
+// skynetQuery finds a name; with a timeout it waits until somebody registers it.
+func skynetQuery(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	timeout, kwargs, err := takeTimeout(b, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	var name string
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &name); err != nil {
+		return nil, err
+	}
+	n := co.svc.node
+	if s := n.lookup(name); s != nil {
+		return s.addr, nil
+	}
+	if timeout == 0 {
+		return starlark.None, nil
+	}
+	id := co.svc.addWait(co, nil, co.deadlineFor(timeout))
+	n.mu.Lock()
+	n.queries[name] = append(n.queries[name], query{co.svc, id})
+	n.mu.Unlock()
+	if s := n.lookup(name); s != nil { // registered in between
+		co.svc.waits.take(id)
+		return s.addr, nil
+	}
+	v, err := co.block("query", name)
+	if v == nil && err == nil {
+		v = starlark.None // the deadline came first
+	}
+	return v, err
+}
+
+func skynetSelf(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	return co.svc.addr, starlark.UnpackArgs(b.Name(), args, kwargs)
+}
+
+func skynetNode(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	return starlark.String(co.svc.node.name), starlark.UnpackArgs(b.Name(), args, kwargs)
+}
+
+// skynetSource is the address of the local service that sent the request being handled, or None.
+func skynetSource(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if s, ok := co.source.(*Service); ok {
+		return s.addr, starlark.UnpackArgs(b.Name(), args, kwargs)
+	}
+	return starlark.None, starlark.UnpackArgs(b.Name(), args, kwargs)
+}
+
+// skynetDeadline is how many seconds the caller still waits, or None if nobody does.
+func skynetDeadline(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if co.deadline == 0 {
+		return starlark.None, starlark.UnpackArgs(b.Name(), args, kwargs)
+	}
+	return seconds(max(0, co.deadline.Sub(co.now()))), starlark.UnpackArgs(b.Name(), args, kwargs)
+}
+
+func (co *coroutine) now() sched.Time {
+	co.charge()
+	return co.svc.node.sched.Now()
+}
+
+func skynetFork(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	j, err := callable(b, args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	co.svc.fork(j)
+	return starlark.None, nil
+}
+
+// callable makes a job of f, *args, **kwargs.
+func callable(b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (job, error) {
+	if len(args) == 0 {
+		return job{}, fmt.Errorf("%s: got no arguments, want a function", b.Name())
+	}
+	fn, ok := args[0].(starlark.Callable)
+	if !ok {
+		return job{}, fmt.Errorf("%s: got %s, want a function", b.Name(), args[0].Type())
+	}
+	return job{fn: fn, args: args[1:], kwargs: kwargs, what: fn.Name()}, nil
+}
+
+func skynetSleep(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var v starlark.Value
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "seconds", &v); err != nil {
+		return nil, err
+	}
+	d, err := Duration(v)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	_, err = co.sleepUntil(co.now().Add(max(d, 1)), "sleep")
+	return starlark.None, err
+}
+
+// skynetTimeout runs a function later; the result has cancel().
+func skynetTimeout(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if len(args) < 2 {
+		return nil, fmt.Errorf("%s: got %d arguments, want a duration and a function", b.Name(), len(args))
+	}
+	d, err := Duration(args[0])
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	j, err := callable(b, args[1:], kwargs)
+	if err != nil {
+		return nil, err
+	}
+	s := co.svc
+	id := s.addWait(nil, func(timedOut bool) {
+		if timedOut {
+			s.fork(j)
+		}
+	}, co.now().Add(max(d, 1)))
+	return &timerValue{svc: s, id: id}, nil
+}
+
+// skynetWait parks the coroutine under a token until wakeup(token); it returns True, or False if the timeout came first.
+func skynetWait(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	timeout, kwargs, err := takeTimeout(b, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	var token starlark.Value
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "token", &token); err != nil {
+		return nil, err
+	}
+	s := co.svc
+	if s.parked == nil {
+		s.parked = starlark.NewDict(1)
+	}
+	if _, taken, err := s.parked.Get(token); err != nil {
+		return nil, fmt.Errorf("%s: token: %w", b.Name(), err)
+	} else if taken {
+		return nil, fmt.Errorf("%s: another coroutine waits for %v already", b.Name(), token)
+	}
+	var deadline sched.Time
+	if timeout > 0 {
+		deadline = co.now().Add(timeout)
+	}
+	id := s.addWait(co, nil, deadline)
+	if err := s.parked.SetKey(token, starlark.MakeUint64(uint64(id))); err != nil {
+		return nil, err
+	}
+	v, err := co.block("wait", token.String())
+	woken := v == starlark.True
+	if !woken && s.parked != nil {
+		s.parked.Delete(token) // the key is hashable: it was set
+	}
+	return starlark.Bool(woken), err
+}
+
+// skynetWakeup resumes the coroutine parked under a token; False if there is none.
+func skynetWakeup(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var token starlark.Value
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "token", &token); err != nil {
+		return nil, err
+	}
+	s := co.svc
+	if s.parked == nil {
+		return starlark.False, nil
+	}
+	v, found, err := s.parked.Delete(token)
+	if err != nil || !found {
+		return starlark.False, err
+	}
+	id, _ := v.(starlark.Int).Uint64()
+	return starlark.Bool(s.wake(waitID(id), starlark.True, nil)), nil
+}
+
+// skynetExit ends the service; nothing after it runs.
+func skynetExit(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
+		return nil, err
+	}
+	co.svc.end("exit")
+	return nil, errKilled
+}
+
+func skynetKill(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var dest starlark.Value
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "address", &dest); err != nil {
+		return nil, err
+	}
+	s, remote, err := co.svc.node.resolve(dest)
+	switch {
+	case err != nil:
+		return nil, err
+	case remote != nil:
+		return nil, callErrorf(Denied, false, "%s: %s lives on another node", b.Name(), remote)
+	case s == co.svc.node.system || s == co.svc.node.cluster.svc:
+		return nil, callErrorf(Denied, false, "%s: %s belongs to the runtime", b.Name(), s.label)
+	}
+	s.kill(co.svc.turn)
+	return starlark.None, nil
+}
+
+func skynetNow(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	return seconds(time.Duration(co.now())), starlark.UnpackArgs(b.Name(), args, kwargs)
+}
+
+func skynetTime(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	co.charge()
+	return seconds(time.Duration(co.svc.node.sched.Wall())), starlark.UnpackArgs(b.Name(), args, kwargs)
+}
+
+// skynetPcall calls a function and returns result(ok, value, error): Starlark has no exceptions. What ends the handler
+// itself (kill, exit, an exhausted step budget) cannot be caught.
+func skynetPcall(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	j, err := callable(b, args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	v, err := starlark.Call(th, j.fn, j.args, j.kwargs)
+	if err == nil {
+		return newResult(true, v, starlark.None), nil
+	}
+	if co, ok := th.Local(coroutineKey).(*coroutine); !ok || co.killed || co.svc.ending || th.Steps >= co.stepsB {
+		return nil, err
+	}
+	return newResult(false, starlark.None, newErrorValue(err)), nil
+}

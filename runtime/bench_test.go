@@ -1,0 +1,117 @@
+package runtime_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"skynet/runtime"
+	"skynet/sched/workers"
+)
+
+// scripts is a set of scripts in memory.
+type scripts map[string]string
+
+func (s scripts) read(name string) ([]byte, error) {
+	if src, ok := s[name]; ok {
+		return []byte(src), nil
+	}
+	return nil, fmt.Errorf("no such script")
+}
+
+var benchScripts = scripts{
+	"echo.star": `
+def init():
+    pass
+def ping(x):
+    return x
+def sink(x):
+    pass
+`,
+	"caller.star": `
+def run(n):
+    echo = skynet.newservice("echo.star")
+    for i in range(n):
+        skynet.call(echo, "ping", i)
+def flood(n):
+    echo = skynet.newservice("echo.star")
+    for i in range(n):
+        skynet.send(echo, "sink", i)
+        if i % 1000 == 999:
+            skynet.call(echo, "ping", i)
+`,
+}
+
+func benchNode(b *testing.B, threads int) *runtime.Node {
+	w := workers.New(workers.Options{Threads: threads})
+	n, err := runtime.NewNode(runtime.Config{
+		Name: "b", Scheduler: w, Programs: runtime.NewPrograms(benchScripts.read),
+		Limits: runtime.Limits{Steps: 1 << 60, Call: time.Minute},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		done := make(chan struct{})
+		n.Stop(0, func() { close(done) })
+		<-done
+		w.Close()
+	})
+	return n
+}
+
+func launch(b testing.TB, n *runtime.Node, script string) *runtime.Address {
+	type outcome struct {
+		a   *runtime.Address
+		err error
+	}
+	ch := make(chan outcome, 1)
+	n.Launch(script, "", nil, nil, func(a *runtime.Address, err error) { ch <- outcome{a, err} })
+	o := <-ch
+	if o.err != nil {
+		b.Fatal(o.err)
+	}
+	return o.a
+}
+
+func benchCommand(b *testing.B, command string, threads, pairs int) {
+	n := benchNode(b, threads)
+	b.ReportAllocs()
+	callers := make([]*runtime.Address, pairs)
+	for i := range callers {
+		callers[i] = launch(b, n, "caller.star")
+	}
+	b.ResetTimer()
+	errs := make(chan error, pairs)
+	for _, c := range callers {
+		n.Request(c, command, starlark.Tuple{starlark.MakeInt(b.N/pairs + 1)}, nil, time.Hour, func(_ starlark.Value, err error) { errs <- err })
+	}
+	for range callers {
+		if err := <-errs; err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCall1Pair1Worker(b *testing.B)     { benchCommand(b, "run", 1, 1) }
+func BenchmarkCall1Pair2Workers(b *testing.B)    { benchCommand(b, "run", 2, 1) }
+func BenchmarkCall100Pairs1Worker(b *testing.B)  { benchCommand(b, "run", 1, 100) }
+func BenchmarkCall100Pairs2Workers(b *testing.B) { benchCommand(b, "run", 2, 100) }
+func BenchmarkSend1Worker(b *testing.B)          { benchCommand(b, "flood", 1, 1) }
+func BenchmarkSend2Workers(b *testing.B)         { benchCommand(b, "flood", 2, 1) }
+
+func BenchmarkChannelPingPong(b *testing.B) {
+	ping, pong := make(chan int), make(chan int)
+	go func() {
+		for v := range ping {
+			pong <- v
+		}
+	}()
+	for i := range b.N {
+		ping <- i
+		<-pong
+	}
+	close(ping)
+}

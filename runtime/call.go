@@ -1,0 +1,145 @@
+package runtime
+
+import (
+	"fmt"
+	"sort"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"skynet/runtime/diag"
+	"skynet/runtime/wire"
+	"skynet/sched"
+	"skynet/sched/trace"
+)
+
+// This file is the way of a message out of a service: skynet.call and skynet.send, from the coroutine to the callee's
+// mailbox. The way in is Service.handle, the way of the reply is coroutine.answer.
+
+// call sends a request and suspends the coroutine until it is answered or its deadline has passed.
+func (co *coroutine) call(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple, timeout time.Duration) (starlark.Value, error) {
+	s := co.svc
+	m := message{kind: request, command: command, source: s}
+	m.deadline = co.deadlineFor(cmpOr(timeout, s.node.limits.Call))
+	if m.deadline <= s.turn.Now {
+		return nil, callErrorf(Timeout, false, "call of %q: the deadline of the request being handled has passed", command)
+	}
+	id := s.addWait(co, nil, m.deadline)
+	m.session = uint64(id)
+	to, err := co.deliver(&m, dest, args, kwargs)
+	if err != nil {
+		s.waits.take(id)
+		return nil, err
+	}
+	return co.block("call", to)
+}
+
+// send sends a request that wants no reply.
+func (co *coroutine) send(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple) error {
+	m := message{kind: request, command: command, source: co.svc}
+	_, err := co.deliver(&m, dest, args, kwargs)
+	return err
+}
+
+// deadlineFor is now + timeout, but not later than the deadline of the request being handled: a caller that has given up
+// wants nothing done any more.
+func (co *coroutine) deadlineFor(timeout time.Duration) sched.Time {
+	at := co.svc.turn.Now.Add(timeout)
+	if co.deadline != 0 && co.deadline < at {
+		at = co.deadline
+	}
+	return at
+}
+
+// deliver copies the arguments and puts the request into the callee's mailbox, or hands it to the cluster. It returns
+// the callee as diagnoses show it.
+func (co *coroutine) deliver(m *message, dest starlark.Value, args starlark.Tuple, kwargs []starlark.Tuple) (to string, err error) {
+	n := co.svc.node
+	callee, remote, err := n.resolve(dest)
+	if err != nil {
+		return "", err
+	}
+	if remote != nil {
+		return remote.String(), n.cluster.send(co, m, remote.node, target{id: remote.id}, args, kwargs)
+	}
+	m.args, kwargs, err = wire.CopyArgs(args, kwargs)
+	if err != nil {
+		return "", fmt.Errorf("%s of %q: %w", m.verb(), m.command, err)
+	}
+	if len(kwargs) > 0 {
+		m.body = &extras{kwargs: kwargs}
+	}
+	if n.trace != nil {
+		co.charge()
+		n.trace.AddText(int64(n.sched.Now()), trace.Message, n.index, co.svc.TaskID(), callee.TaskID(), m.command)
+	}
+	switch callee.post(co.svc.turn, m) {
+	case putFull:
+		return "", callErrorf(Overload, false, "the mailbox of %s is full (%d messages)", callee.label, n.limits.Mailbox)
+	case putClosed:
+		return "", callErrorf(Dead, false, "%s has ended", callee.label)
+	}
+	return callee.label, nil
+}
+
+func (m *message) verb() string {
+	if m.session == 0 {
+		return "send"
+	}
+	return "call"
+}
+
+// resolve finds the local service that dest names, or the remote address that dest is.
+func (n *Node) resolve(dest starlark.Value) (*Service, *Address, error) {
+	switch d := dest.(type) {
+	case *Address:
+		if d.svc != nil && d.svc.node == n {
+			return d.svc, nil, nil
+		}
+		if d.node != n.name {
+			return nil, d, nil
+		}
+		if s := n.service(d.id); s != nil {
+			return s, nil, nil
+		}
+		return nil, nil, callErrorf(Dead, false, "%s has ended", d)
+	case starlark.String:
+		if s := n.lookup(string(d)); s != nil {
+			return s, nil, nil
+		}
+		return nil, nil, callErrorf(Dead, false, "no service has the name %q%s", string(d), hint(string(d), n.Names()))
+	}
+	return nil, nil, fmt.Errorf("destination: got %s, want an address or a name", dest.Type())
+}
+
+// noCommand explains why a service does not have a command.
+func (s *Service) noCommand(command string) *CallError {
+	if len(command) > 0 && command[0] == '_' {
+		return callErrorf(Denied, false, "%s: %q is private: its name starts with an underscore", s.label, command)
+	}
+	if command == "init" {
+		return callErrorf(Denied, false, "%s: init cannot be called", s.label)
+	}
+	return callErrorf(Remote, false, "%s has no command %q%s", s.label, command, hint(command, s.Commands()))
+}
+
+// Commands lists the public functions of the service, sorted. It must be called in a turn of the service, or while no
+// worker runs.
+func (s *Service) Commands() []string {
+	var names []string
+	for name, v := range s.globals { //determinism:ok sorted below
+		if _, ok := v.(*starlark.Function); ok && name[0] != '_' && name != "init" {
+			names = append(names, name)
+		}
+	}
+	sort.Strings(names)
+	return names
+}
+
+// hint is "; did you mean …?" if one of the candidates is near.
+func hint(got string, candidates []string) string {
+	if near, ok := diag.Nearest(got, candidates); ok {
+		return fmt.Sprintf("; did you mean %q?", near)
+	}
+	return ""
+}

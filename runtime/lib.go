@@ -1,0 +1,216 @@
+package runtime
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+
+	"skynet/runtime/store"
+	"skynet/runtime/wire"
+)
+
+// logModule is log.debug, info, warn, error(message, **fields).
+func logModule() *starlarkstruct.Module {
+	level := func(level slog.Level) builtin {
+		return func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+			attrs := make([]any, 0, len(kwargs))
+			for _, kw := range kwargs {
+				attrs = append(attrs, slog.Any(string(kw[0].(starlark.String)), kw[1]))
+			}
+			co.charge()
+			co.svc.log(level, words(args), attrs...)
+			return starlark.None, nil
+		}
+	}
+	return newModule("log", map[string]builtin{
+		"debug": level(levelDebug), "info": level(levelInfo), "warn": level(levelWarn), "error": level(levelError),
+	}, nil)
+}
+
+// words joins values with spaces, strings without quotes, as print does.
+func words(args starlark.Tuple) string {
+	parts := make([]string, len(args))
+	for i, v := range args {
+		if s, ok := starlark.AsString(v); ok {
+			parts[i] = s
+		} else {
+			parts[i] = v.String()
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// skynetError is Skynet's name for writing a line to the log.
+func skynetError(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	co.charge()
+	co.svc.log(levelError, words(args))
+	return starlark.None, starlark.UnpackArgs(b.Name(), nil, kwargs)
+}
+
+// randomModule draws from the service's own stream: seeded in simulation, from the system's entropy in production.
+func randomModule() *starlarkstruct.Module {
+	return newModule("random", map[string]builtin{
+		"int": func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+			var lo, hi int64
+			if err := starlark.UnpackArgs(b.Name(), args, kwargs, "lo", &lo, "hi", &hi); err != nil {
+				return nil, err
+			}
+			if lo > hi || hi-lo < 0 {
+				return nil, fmt.Errorf("%s: got %d to %d, want lo <= hi", b.Name(), lo, hi)
+			}
+			return starlark.MakeInt64(co.svc.stream().Between(lo, hi)), nil
+		},
+		"chance": func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+			var p starlark.Float
+			if err := starlark.UnpackArgs(b.Name(), args, kwargs, "p", &p); err != nil {
+				return nil, err
+			}
+			if !(p >= 0 && p <= 1) {
+				return nil, fmt.Errorf("%s: got %v, want a probability from 0 to 1", b.Name(), p)
+			}
+			return starlark.Bool(co.svc.stream().Chance(uint32(p * 1e6))), nil
+		},
+		"choice": func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+			var seq starlark.Indexable
+			if err := starlark.UnpackArgs(b.Name(), args, kwargs, "sequence", &seq); err != nil {
+				return nil, err
+			}
+			if seq.Len() == 0 {
+				return nil, fmt.Errorf("%s: got an empty %s", b.Name(), seq.Type())
+			}
+			return seq.Index(co.svc.stream().IntN(seq.Len())), nil
+		},
+		"shuffle": func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+			var seq starlark.Indexable
+			if err := starlark.UnpackArgs(b.Name(), args, kwargs, "sequence", &seq); err != nil {
+				return nil, err
+			}
+			out := make([]starlark.Value, seq.Len())
+			for i, j := range co.svc.stream().Perm(len(out)) {
+				out[i] = seq.Index(j)
+			}
+			return starlark.NewList(out), nil
+		},
+	}, nil)
+}
+
+// storeModule is the node's durable store. Writes are visible at once and durable after sync().
+func storeModule() *starlarkstruct.Module {
+	return newModule("store", map[string]builtin{
+		"put": storeBuiltin(func(st store.Store, co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+			var key string
+			var value starlark.Value
+			if err := starlark.UnpackArgs(b.Name(), args, kwargs, "key", &key, "value", &value); err != nil {
+				return nil, err
+			}
+			op, err := putOp(key, value)
+			if err != nil {
+				return nil, err
+			}
+			return starlark.None, st.Apply([]store.Op{op})
+		}),
+		"get": storeBuiltin(func(st store.Store, co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+			var key string
+			var def starlark.Value = starlark.None
+			if err := starlark.UnpackArgs(b.Name(), args, kwargs, "key", &key, "default?", &def); err != nil {
+				return nil, err
+			}
+			data, ok, err := st.Get(key)
+			if err != nil || !ok {
+				return def, err
+			}
+			return co.svc.node.decoder.Value(data)
+		}),
+		"delete": storeBuiltin(func(st store.Store, co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+			var key string
+			if err := starlark.UnpackArgs(b.Name(), args, kwargs, "key", &key); err != nil {
+				return nil, err
+			}
+			return starlark.None, st.Apply([]store.Op{{Key: key, Delete: true}})
+		}),
+		"scan":  storeBuiltin(storeScan),
+		"batch": storeBuiltin(storeBatch),
+		"sync": storeBuiltin(func(st store.Store, co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+			if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
+				return nil, err
+			}
+			co.charge()
+			return starlark.None, co.offload("store.sync", st.Sync)
+		}),
+	}, nil)
+}
+
+type storeFunc func(st store.Store, co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error)
+
+// storeBuiltin adds what all store built-ins share: there must be a store, and errors are led by the name.
+func storeBuiltin(f storeFunc) builtin {
+	return func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		st := co.svc.node.store
+		if st == nil {
+			return nil, fmt.Errorf("%s: node %s has no store; set store in its configuration", b.Name(), co.svc.node.name)
+		}
+		v, err := f(st, co, b, args, kwargs)
+		if err != nil && err != errKilled {
+			err = fmt.Errorf("%s: %w", b.Name(), err)
+		}
+		return v, err
+	}
+}
+
+func putOp(key string, value starlark.Value) (store.Op, error) {
+	data, err := wire.AppendValue(nil, value)
+	return store.Op{Key: key, Value: data}, err
+}
+
+// storeScan returns [(key, value)] in order of the keys.
+func storeScan(st store.Store, co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var prefix, from string
+	var limit int
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "prefix?", &prefix, "start?", &from, "limit?", &limit); err != nil {
+		return nil, err
+	}
+	entries, err := st.Scan(prefix, from, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]starlark.Value, len(entries))
+	for i, e := range entries {
+		v, err := co.svc.node.decoder.Value(e.Value)
+		if err != nil {
+			return nil, fmt.Errorf("value of %q: %w", e.Key, err)
+		}
+		out[i] = starlark.Tuple{starlark.String(e.Key), v}
+	}
+	return starlark.NewList(out), nil
+}
+
+// storeBatch puts and deletes as one.
+func storeBatch(st store.Store, _ *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	puts, deletes := starlark.NewDict(0), starlark.NewList(nil)
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "puts?", &puts, "deletes?", &deletes); err != nil {
+		return nil, err
+	}
+	var ops []store.Op
+	for _, item := range puts.Items() {
+		key, ok := starlark.AsString(item[0])
+		if !ok {
+			return nil, fmt.Errorf("puts: got a %s as key, want string", item[0].Type())
+		}
+		op, err := putOp(key, item[1])
+		if err != nil {
+			return nil, err
+		}
+		ops = append(ops, op)
+	}
+	for i := range deletes.Len() {
+		key, ok := starlark.AsString(deletes.Index(i))
+		if !ok {
+			return nil, fmt.Errorf("deletes: got a %s as key, want string", deletes.Index(i).Type())
+		}
+		ops = append(ops, store.Op{Key: key, Delete: true})
+	}
+	return starlark.None, st.Apply(ops)
+}

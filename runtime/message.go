@@ -1,0 +1,171 @@
+package runtime
+
+import (
+	"sync"
+
+	"go.starlark.net/starlark"
+
+	"skynet/sched"
+)
+
+// kind says what a message is for.
+type kind uint8
+
+const (
+	request kind = iota // a command from a service, another node or Go code; session 0 wants no reply
+	start               // the first message of a service: run the script, then init
+	reply               // the answer to a call of ours
+	tick                // the service's alarm: some of its deadlines have passed
+	event               // body is a func() to run on the service: network events, finished offloads
+)
+
+// message is one entry of a mailbox. It is a value: mailboxes hold messages by value so that a send allocates nothing
+// but what the sender's script already allocated for the arguments.
+type message struct {
+	kind     kind
+	session  uint64 // of the caller; 0 when no reply is wanted
+	deadline sched.Time
+	source   caller // who is to be answered; nil if nobody
+	command  string
+	args     starlark.Tuple
+	value    starlark.Value // of a reply
+	err      *CallError     // of a reply; nil if the call succeeded
+	body     any            // request, start: *extras or nil; event: func()
+}
+
+// extras are the rarer parts of a request.
+type extras struct {
+	kwargs  []starlark.Tuple
+	payload []byte // arguments still encoded, from another node
+	from    string // name of that node
+}
+
+// caller is whoever waits for a reply: a local service, a link to another node, or Go code.
+type caller interface {
+	// answer delivers the outcome of a request. turn is the turn of the answering service, or nil outside of any.
+	answer(turn *sched.Turn, session uint64, value starlark.Value, err *CallError)
+	// name is what logs call it.
+	name() string
+}
+
+// mailbox is a bounded FIFO queue with one owner. busy is the bit of [sched.Task]: "queued or running", set by the put that
+// finds it false and cleared by the owner when it finds the queue empty, both under the lock, so that no message is ever
+// left behind and no service is ever queued twice.
+//
+// A ring buffer behind a mutex: an uncontended lock costs about 10 ns here, less than the allocation of a list node, and
+// the bound is exact.
+type mailbox struct {
+	mu     sync.Mutex
+	ring   []message // its length is a power of two, or 0
+	head   int       // index of the oldest message
+	n      int       // how many there are
+	limit  int       // requests beyond it are refused; replies, ticks and events are not
+	busy   bool
+	closed bool
+}
+
+// The outcomes of a put.
+type putResult uint8
+
+const (
+	putOK    putResult = iota // queued; the service was busy already
+	putReady                  // queued; the sender must report the service ready
+	putFull
+	putClosed
+)
+
+// put appends a message.
+func (b *mailbox) put(m *message) putResult {
+	b.mu.Lock()
+	switch {
+	case b.closed:
+		b.mu.Unlock()
+		return putClosed
+	case m.kind == request && b.n >= b.limit:
+		b.mu.Unlock()
+		return putFull
+	}
+	if b.n == len(b.ring) {
+		b.resize(max(4, 2*len(b.ring)))
+	}
+	b.ring[(b.head+b.n)&(len(b.ring)-1)] = *m
+	b.n++
+	ready := !b.busy
+	b.busy = true
+	b.mu.Unlock()
+	if ready {
+		return putReady
+	}
+	return putOK
+}
+
+// take removes the oldest message into m. If there is none it clears busy and reports false.
+func (b *mailbox) take(m *message) bool {
+	b.mu.Lock()
+	if b.n == 0 {
+		b.idle()
+		b.mu.Unlock()
+		return false
+	}
+	slot := &b.ring[b.head]
+	*m = *slot
+	*slot = message{}
+	b.head = (b.head + 1) & (len(b.ring) - 1)
+	b.n--
+	b.mu.Unlock()
+	return true
+}
+
+// settle clears busy if the queue is empty and reports whether there is more.
+func (b *mailbox) settle() (more bool) {
+	b.mu.Lock()
+	if more = b.n > 0; !more {
+		b.idle()
+	}
+	b.mu.Unlock()
+	return more
+}
+
+// wake sets busy without a message and reports whether the service must be reported ready.
+func (b *mailbox) wake() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ready := !b.busy && !b.closed
+	b.busy = b.busy || ready
+	return ready
+}
+
+// idle is the end of a busy period; a ring that a burst has made large is given back.
+func (b *mailbox) idle() {
+	b.busy = false
+	if len(b.ring) > 1024 {
+		b.ring, b.head = nil, 0
+	}
+}
+
+// close refuses all further messages and returns those still queued.
+func (b *mailbox) close() []message {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	left := make([]message, 0, b.n)
+	for i := range b.n {
+		left = append(left, b.ring[(b.head+i)&(len(b.ring)-1)])
+	}
+	b.ring, b.head, b.n, b.closed = nil, 0, 0, true
+	return left
+}
+
+// length is the number of messages queued.
+func (b *mailbox) length() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.n
+}
+
+func (b *mailbox) resize(size int) {
+	ring := make([]message, size)
+	for i := range b.n {
+		ring[i] = b.ring[(b.head+i)&(len(b.ring)-1)]
+	}
+	b.ring, b.head = ring, 0
+}

@@ -1,0 +1,377 @@
+package runtime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"skynet/runtime/store"
+	"skynet/runtime/wire"
+	"skynet/sched"
+	"skynet/sched/trace"
+	"skynet/vnet"
+)
+
+// Config is what a node is made of. Scheduler and Programs are required.
+type Config struct {
+	// Name is the node's name in its cluster, "node" if empty. It is the first part of every address.
+	Name string
+
+	// Incarnation tells this life of the node from its earlier ones: it should grow with every start. It becomes the
+	// upper half of addresses.
+	Incarnation uint32
+
+	// Scheduler runs the services. The node does not stop it.
+	Scheduler sched.Scheduler
+
+	// Network is the node's network; without one, socket and cluster fail. The node does not close it.
+	Network vnet.Network
+
+	// Store is the node's durable store; without one, the store module fails. The node does not close it.
+	Store store.Store
+
+	// Programs compiles and caches scripts.
+	Programs *Programs
+
+	// Coroutines is a pool to share with nodes that run on the same workers; nil makes one that ends with the node.
+	Coroutines *Coroutines
+
+	// Log receives the log lines of services and of the node; nil discards them.
+	Log slog.Handler
+
+	// Handlers are services written in Go, which scripts launch by name like a script.
+	Handlers map[string]func() Handler
+
+	// Limits; the zero value of each field means its default.
+	Limits Limits
+
+	// Cluster names the other nodes. Without it the node can still be dialled if Cluster.Listen is set.
+	Cluster Cluster
+
+	// Trace records messages in simulation; nil in production. Index is the node's index there.
+	Trace *trace.Trace
+	Index int32
+}
+
+// Limits bound what a service may use.
+type Limits struct {
+	// Mailbox is the number of requests a mailbox holds before senders get [Overload]; default 65,536. A smaller one
+	// refuses bursts sooner; a larger one keeps up to 128 bytes and the arguments of each message in memory.
+	Mailbox int
+	// Steps is the number of Starlark steps a handler may execute for one message before it is stopped with an error;
+	// default 100,000,000, about a second.
+	Steps uint64
+	// Slice is the number of steps after which a handler makes way for other services; default 10,000, about 90 µs.
+	// Below 1,000 the switching costs more than 3 %.
+	Slice uint64
+	// Call is the deadline of a call that gives none; default 5 s.
+	Call time.Duration
+	// Launch is the deadline of newservice; default 30 s.
+	Launch time.Duration
+	// ReadBuffer is the number of unread bytes at which a socket stops reading; default 128 KiB.
+	ReadBuffer int
+}
+
+func (l *Limits) defaults() {
+	l.Mailbox = cmpOr(l.Mailbox, 65_536)
+	l.Steps = cmpOr(l.Steps, 100_000_000)
+	l.Slice = cmpOr(l.Slice, 10_000)
+	l.Call = cmpOr(l.Call, 5*time.Second)
+	l.Launch = cmpOr(l.Launch, 30*time.Second)
+	l.ReadBuffer = cmpOr(l.ReadBuffer, 128<<10)
+}
+
+func cmpOr[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+// Node is a running node: a set of services on a scheduler. Its exported methods may be called from any goroutine in
+// production; in simulation everything happens on the stepper's loop.
+type Node struct {
+	name        string
+	incarnation uint32
+	index       int32
+	sched       sched.Scheduler
+	net         vnet.Network
+	store       store.Store
+	programs    *Programs
+	coroutines  *Coroutines
+	ownPool     bool
+	logTo       slog.Handler
+	handlers    map[string]func() Handler
+	limits      Limits
+	trace       *trace.Trace
+	decoder     wire.Decoder
+
+	services sync.Map // id (uint64) -> *Service
+	names    sync.Map // name -> *Service
+	counter  atomic.Uint32
+
+	mu      sync.Mutex
+	unique  map[string]*uniqueLaunch
+	queries map[string][]query // who waits for a name
+
+	system  *Service // runs the node's own coroutines: calls from Go, draining
+	cluster *cluster
+	stopped atomic.Bool
+}
+
+// query is a coroutine that waits until a name is registered.
+type query struct {
+	svc *Service
+	id  waitID
+}
+
+// NewNode makes a node. It runs nothing yet, except that it listens for its cluster if it is told to.
+func NewNode(c Config) (*Node, error) {
+	if c.Scheduler == nil || c.Programs == nil {
+		return nil, errors.New("runtime: NewNode: Scheduler and Programs are required")
+	}
+	c.Limits.defaults()
+	n := &Node{
+		name: cmpOr(c.Name, "node"), incarnation: c.Incarnation, index: c.Index,
+		sched: c.Scheduler, net: c.Network, store: c.Store, programs: c.Programs,
+		coroutines: c.Coroutines, logTo: c.Log, handlers: c.Handlers, limits: c.Limits, trace: c.Trace,
+		unique: make(map[string]*uniqueLaunch), queries: make(map[string][]query),
+	}
+	n.decoder = wire.Decoder{Ext: n.decodeAddress}
+	if n.coroutines == nil {
+		n.coroutines, n.ownPool = NewCoroutines(c.Scheduler.Workers()), true
+	}
+	n.system = n.newService("system", nil)
+	if err := n.openCluster(c.Cluster); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// Name is the node's name.
+func (n *Node) Name() string { return n.name }
+
+// newService makes a service that has not started: the caller posts its first message.
+func (n *Node) newService(what string, prog *Program) *Service {
+	id := uint64(n.incarnation)<<32 | uint64(n.counter.Add(1))
+	s := &Service{node: n, script: prog}
+	s.addr = &Address{node: n.name, id: id, svc: s}
+	s.label = s.addr.String() + " " + what
+	s.mail.limit = n.limits.Mailbox
+	n.services.Store(id, s)
+	return s
+}
+
+func (n *Node) service(id uint64) *Service {
+	if s, ok := n.services.Load(id); ok {
+		return s.(*Service)
+	}
+	return nil
+}
+
+// launch makes a service from a script or a Go handler and starts it; source is answered with its address once init has
+// returned, or with the reason why it failed.
+func (n *Node) launch(turn *sched.Turn, script, name string, m message) (*Service, *CallError) {
+	if n.stopped.Load() {
+		return nil, callErrorf(Denied, false, "launch %s: node %s is stopping", script, n.name)
+	}
+	s, err := n.create(script)
+	if err != nil {
+		return nil, asCallErrorf(err, "launch %s", script)
+	}
+	if name != "" {
+		if err := n.register(name, s); err != nil {
+			n.forget(s)
+			return nil, callErrorf(Remote, false, "launch %s: %v", script, err)
+		}
+	}
+	m.kind, m.command = start, "init"
+	s.post(turn, &m)
+	return s, nil
+}
+
+func (n *Node) create(script string) (*Service, error) {
+	if h, ok := n.handlers[script]; ok {
+		s := n.newService(script, nil)
+		s.handler = h()
+		return s, nil
+	}
+	prog, err := n.programs.Compile(script)
+	if err != nil {
+		return nil, err
+	}
+	return n.newService(script, prog), nil
+}
+
+func asCallErrorf(err error, format string, args ...any) *CallError {
+	e := asCallError(err)
+	e.Maybe = false
+	e.Message = fmt.Sprintf(format, args...) + ": " + e.Message
+	return e
+}
+
+// register gives a service a name. A name has one owner at a time, a service any number of names.
+func (n *Node) register(name string, s *Service) error {
+	if name == "" || len(name) > 255 {
+		return fmt.Errorf("got a name of %d bytes, want 1 to 255", len(name))
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s.gone {
+		return fmt.Errorf("%s has ended", s.label)
+	}
+	if other, taken := n.names.LoadOrStore(name, s); taken {
+		if other != s {
+			return fmt.Errorf("%q is the name of %s already", name, other.(*Service).label)
+		}
+		return nil
+	}
+	s.names = append(s.names, name)
+	for _, q := range n.queries[name] {
+		q.svc.answer(nil, uint64(q.id), s.addr, nil)
+	}
+	delete(n.queries, name)
+	return nil
+}
+
+// lookup finds a name.
+func (n *Node) lookup(name string) *Service {
+	if s, ok := n.names.Load(name); ok {
+		return s.(*Service)
+	}
+	return nil
+}
+
+// forget removes a service from all tables.
+func (n *Node) forget(s *Service) {
+	n.services.Delete(s.addr.id)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s.gone = true
+	for _, name := range s.names {
+		n.names.Delete(name)
+	}
+	if s.script != nil {
+		if u := n.unique[s.script.name]; u != nil && u.svc == s {
+			delete(n.unique, s.script.name)
+		}
+	}
+}
+
+// Services lists the live services in the order of their launch.
+func (n *Node) Services() []*Service {
+	var all []*Service
+	n.services.Range(func(_, v any) bool {
+		all = append(all, v.(*Service))
+		return true
+	})
+	sort.Slice(all, func(i, j int) bool { return all[i].addr.id < all[j].addr.id })
+	return all
+}
+
+// Names lists the registered names, sorted.
+func (n *Node) Names() []string {
+	var names []string
+	n.names.Range(func(k, _ any) bool {
+		names = append(names, k.(string))
+		return true
+	})
+	sort.Strings(names)
+	return names
+}
+
+// Launch starts a script (or a Go handler) as a service; name, unless empty, is registered for it before its first
+// message. done is called in a turn, with the address once init has returned; it must not block.
+func (n *Node) Launch(script, name string, args starlark.Tuple, kwargs []starlark.Tuple, done func(*Address, error)) {
+	n.system.run(nil, func() {
+		m := message{source: goCaller(func(v starlark.Value, err *CallError) {
+			if err != nil {
+				done(nil, err)
+				return
+			}
+			done(v.(*Address), nil)
+		}), session: 1, args: args, body: &extras{kwargs: kwargs}}
+		if _, err := n.launch(n.system.turn, script, name, m); err != nil {
+			done(nil, err)
+		}
+	})
+}
+
+// Request calls a command of a service, named by a registered name or an [Address]. done is called in a turn with the
+// outcome, within the timeout (0 means the node's default); it must not block.
+func (n *Node) Request(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple, timeout time.Duration,
+	done func(starlark.Value, error),
+) {
+	n.system.run(nil, func() {
+		n.system.fork(job{what: command, then: done, native: func(co *coroutine) (starlark.Value, error) {
+			return co.call(dest, command, args, kwargs, timeout)
+		}})
+	})
+}
+
+// Call is Request for Go code that may block. It must not be called in a turn, nor in simulation.
+func (n *Node) Call(dest starlark.Value, command string, args starlark.Tuple, timeout time.Duration) (starlark.Value, error) {
+	type outcome struct {
+		v   starlark.Value
+		err error
+	}
+	ch := make(chan outcome, 1)
+	n.Request(dest, command, args, nil, timeout, func(v starlark.Value, err error) { ch <- outcome{v, err} })
+	o := <-ch
+	return o.v, o.err
+}
+
+// goCaller is Go code that waits for an answer.
+type goCaller func(starlark.Value, *CallError)
+
+func (f goCaller) answer(_ *sched.Turn, _ uint64, v starlark.Value, err *CallError) { f(v, err) }
+func (f goCaller) name() string                                                     { return "go" }
+
+func (n *Node) decodeArgs(payload []byte) (starlark.Tuple, []starlark.Tuple, error) {
+	return n.decoder.Args(payload)
+}
+
+func copyValue(v starlark.Value) (starlark.Value, error) { return wire.Copy(v) }
+
+// The levels of log lines.
+const (
+	levelDebug = slog.LevelDebug
+	levelInfo  = slog.LevelInfo
+	levelWarn  = slog.LevelWarn
+	levelError = slog.LevelError
+)
+
+// log writes a line of the node itself.
+func (n *Node) log(level slog.Level, msg string, attrs ...any) {
+	if n.logTo == nil || !n.logTo.Enabled(context.Background(), level) {
+		return
+	}
+	r := slog.NewRecord(time.Unix(0, n.sched.Wall()), level, msg, 0)
+	r.Add("node", n.name)
+	r.Add(attrs...)
+	// A log that cannot be written has nowhere to complain.
+	_ = n.logTo.Handle(context.Background(), r)
+}
+
+// log writes a line of a service.
+func (s *Service) log(level slog.Level, msg string, attrs ...any) {
+	s.node.log(level, msg, append([]any{"service", s.label}, attrs...)...)
+}
+
+// logFailure reports a failed handler with its stack.
+func (s *Service) logFailure(what string, err error) {
+	msg, backtrace := describe(err)
+	attrs := []any{"command", what, "error", msg}
+	if backtrace != "" {
+		attrs = append(attrs, "backtrace", "\n"+indent(backtrace))
+	}
+	s.log(levelError, "handler failed", attrs...)
+}

@@ -1,0 +1,474 @@
+package runtime
+
+import (
+	"bytes"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+
+	"skynet/sched"
+	"skynet/vnet"
+)
+
+// socket is a stream as its service sees it: blocking reads and writes over the event-driven network. The network's
+// goroutines only append to buf and wake the service; everything else happens in the service's turns.
+type socket struct {
+	svc   *Service
+	place int // in svc.closers
+
+	mu       sync.Mutex // guards what the network's events touch
+	buf      []byte     // received, not yet read
+	eof      bool       // nothing more will come
+	closed   bool
+	reason   error
+	paused   bool
+	notified bool // an event is on its way to the service
+
+	// Only touched in turns of the service.
+	conn           vnet.Conn
+	reader, writer waitID
+	shut           bool   // close was called
+	changed        func() // wakes the reader and the writer; made once
+}
+
+// maxRead bounds what one read or line may hold.
+const maxRead = 16 << 20
+
+func newSocket(s *Service) *socket {
+	k := &socket{svc: s, place: -1}
+	k.changed = func() {
+		k.mu.Lock()
+		k.notified = false
+		k.mu.Unlock()
+		s.wake(k.reader, starlark.True, nil)
+		s.wake(k.writer, starlark.True, nil)
+	}
+	return k
+}
+
+// notify wakes the service; the lock is held.
+func (k *socket) notify() {
+	if !k.notified {
+		k.notified = true
+		k.svc.run(nil, k.changed)
+	}
+}
+
+// Opened implements [vnet.Handler].
+func (k *socket) Opened(vnet.Conn) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.notify()
+}
+
+// Data implements [vnet.Handler].
+func (k *socket) Data(c vnet.Conn, p []byte) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.buf = append(k.buf, p...)
+	if len(k.buf) >= k.svc.node.limits.ReadBuffer && !k.paused {
+		k.paused = true
+		c.Pause()
+	}
+	k.notify()
+}
+
+// EOF implements [vnet.Handler].
+func (k *socket) EOF(vnet.Conn) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.eof = true
+	k.notify()
+}
+
+// Writable implements [vnet.Handler].
+func (k *socket) Writable(vnet.Conn) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.notify()
+}
+
+// Closed implements [vnet.Handler].
+func (k *socket) Closed(_ vnet.Conn, reason error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.eof, k.closed, k.reason = true, true, reason
+	k.notify()
+}
+
+// close ends the stream after what is buffered was sent; it is idempotent.
+func (k *socket) close() {
+	if k.shut {
+		return
+	}
+	k.shut = true
+	k.svc.removeCloser(k)
+	if k.conn != nil {
+		k.conn.Close()
+	}
+	k.svc.wake(k.reader, starlark.True, nil)
+	k.svc.wake(k.writer, starlark.True, nil)
+}
+
+func (k *socket) seat() *int { return &k.place }
+
+// take removes from the buffer what match finds: it returns the length of what to return and of what to remove, or 0, 0 if
+// more must come. At the end of the stream the rest is taken.
+func (k *socket) take(match func(buf []byte, eof bool) (value, consumed int)) (data []byte, ended bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	value, consumed := match(k.buf, k.eof)
+	if consumed == 0 && k.eof {
+		value, consumed = len(k.buf), len(k.buf)
+		ended = consumed == 0
+	}
+	if consumed > 0 {
+		data = bytes.Clone(k.buf[:value])
+		if data == nil {
+			data = []byte{}
+		}
+		k.buf = k.buf[consumed:]
+		if len(k.buf) == 0 {
+			k.buf = nil
+		}
+	}
+	if k.paused && (consumed == 0 || len(k.buf) < k.svc.node.limits.ReadBuffer/2) && !k.closed {
+		k.paused = false
+		k.conn.Resume()
+	}
+	return data, ended
+}
+
+// read blocks until match is satisfied, the stream ends or the deadline passes. It returns None at the end.
+func (k *socket) read(co *coroutine, b *starlark.Builtin, timeout time.Duration, match func([]byte, bool) (int, int)) (starlark.Value, error) {
+	if k.reader != 0 {
+		return nil, fmt.Errorf("%s: another coroutine is reading this socket", b.Name())
+	}
+	deadline := deadlineAfter(co, timeout)
+	for {
+		data, ended := k.take(match)
+		switch {
+		case data != nil:
+			return starlark.String(data), nil
+		case ended || k.shut:
+			return starlark.None, nil
+		case k.pending() > maxRead:
+			return nil, fmt.Errorf("%s: got %d bytes without an end, want at most %d", b.Name(), k.pending(), maxRead)
+		}
+		k.reader = co.svc.addWait(co, nil, deadline)
+		v, err := co.block("read", k.String())
+		k.reader = 0
+		if err != nil {
+			return nil, err
+		}
+		if v != starlark.True {
+			return nil, callErrorf(Timeout, true, "%s: nothing came from %s in time", b.Name(), k.remote())
+		}
+	}
+}
+
+func deadlineAfter(co *coroutine, timeout time.Duration) sched.Time {
+	if timeout == 0 {
+		return 0
+	}
+	return co.now().Add(timeout)
+}
+
+func (k *socket) pending() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return len(k.buf)
+}
+
+// write sends data; while the peer is slow it blocks. False says that the stream is gone.
+func (k *socket) write(co *coroutine, b *starlark.Builtin, timeout time.Duration, data []byte) (starlark.Value, error) {
+	if k.writer != 0 {
+		return nil, fmt.Errorf("%s: another coroutine is writing this socket", b.Name())
+	}
+	co.charge()
+	full, err := k.conn.Write(data)
+	if err != nil || k.shut {
+		return starlark.False, nil
+	}
+	if !full {
+		return starlark.True, nil
+	}
+	k.writer = co.svc.addWait(co, nil, deadlineAfter(co, cmpOr(timeout, co.svc.node.limits.Call)))
+	v, err := co.block("write", k.String())
+	k.writer = 0
+	if err != nil {
+		return nil, err
+	}
+	if v != starlark.True {
+		return nil, callErrorf(Timeout, true, "%s: %s does not read", b.Name(), k.remote())
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return starlark.Bool(!k.closed), nil
+}
+
+func (k *socket) remote() string {
+	if k.conn == nil {
+		return "nobody"
+	}
+	return k.conn.RemoteAddr()
+}
+
+// String names the peer.
+func (k *socket) String() string { return "socket(" + k.remote() + ")" }
+
+// Type returns "socket".
+func (k *socket) Type() string { return "socket" }
+
+// Freeze does nothing: a socket is used, not changed.
+func (k *socket) Freeze() {}
+
+// Truth is always true.
+func (k *socket) Truth() starlark.Bool { return true }
+
+// Hash makes sockets usable as keys.
+func (k *socket) Hash() (uint32, error) { return uint32(k.conn.ID()), nil }
+
+// Attr offers address (of the peer), local (address of this side) and error (why the stream ended, or None).
+func (k *socket) Attr(name string) (starlark.Value, error) {
+	switch name {
+	case "address":
+		return starlark.String(k.remote()), nil
+	case "local":
+		return starlark.String(k.conn.LocalAddr()), nil
+	case "error":
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if k.reason != nil {
+			return starlark.String(k.reason.Error()), nil
+		}
+		return starlark.None, nil
+	}
+	return nil, nil
+}
+
+// AttrNames lists the attributes.
+func (k *socket) AttrNames() []string { return []string{"address", "error", "local"} }
+
+// listener is an open port of a service.
+type listener struct {
+	svc   *Service
+	place int
+	l     vnet.Listener
+}
+
+func (l *listener) seat() *int { return &l.place }
+
+func (l *listener) close() {
+	l.svc.removeCloser(l)
+	l.l.Close() // a listener that fails to close has no more to say
+}
+
+func (l *listener) String() string        { return "listener(" + l.l.Addr() + ")" }
+func (l *listener) Type() string          { return "listener" }
+func (l *listener) Freeze()               {}
+func (l *listener) Truth() starlark.Bool  { return true }
+func (l *listener) Hash() (uint32, error) { return starlark.String(l.l.Addr()).Hash() }
+func (l *listener) AttrNames() []string   { return []string{"address"} }
+
+// Attr offers address: where it listens, with the real port.
+func (l *listener) Attr(name string) (starlark.Value, error) {
+	if name == "address" {
+		return starlark.String(l.l.Addr()), nil
+	}
+	return nil, nil
+}
+
+// addCloser notes what must be closed when the service ends.
+func (s *Service) addCloser(c closer) {
+	*c.seat() = len(s.closers)
+	s.closers = append(s.closers, c)
+}
+
+func (s *Service) removeCloser(c closer) {
+	i, last := *c.seat(), len(s.closers)-1
+	if i < 0 || i > last || s.closers[i] != c {
+		return
+	}
+	s.closers[i] = s.closers[last]
+	*s.closers[i].seat() = i
+	s.closers[last] = nil
+	s.closers = s.closers[:last]
+	*c.seat() = -1
+}
+
+func socketModule() *starlarkstruct.Module {
+	return newModule("socket", map[string]builtin{
+		"listen":   socketListen,
+		"open":     socketOpen,
+		"read":     socketRead,
+		"readline": socketReadline,
+		"write":    socketWrite,
+		"close":    socketClose,
+	}, nil)
+}
+
+// socketListen accepts streams and runs handler(socket) for each in a coroutine of its own; when the handler returns, its
+// socket is closed.
+func socketListen(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var address string
+	var handler starlark.Callable
+	protocol := vnet.TCP
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "address", &address, "handler", &handler, "protocol?", &protocol); err != nil {
+		return nil, err
+	}
+	s := co.svc
+	if s.node.net == nil {
+		return nil, fmt.Errorf("%s: node %s has no network", b.Name(), s.node.name)
+	}
+	l, err := s.node.net.Listen(protocol, address, func(c vnet.Conn) vnet.Handler {
+		k := newSocket(s)
+		k.conn = c
+		m := message{kind: event, body: func() { s.serve(k, handler) }}
+		if s.post(nil, &m) == putClosed {
+			return nil
+		}
+		return k
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	v := &listener{svc: s, l: l}
+	s.addCloser(v)
+	return v, nil
+}
+
+func (s *Service) serve(k *socket, handler starlark.Callable) {
+	s.addCloser(k)
+	s.fork(job{fn: handler, args: starlark.Tuple{k}, what: handler.Name(), then: func(_ starlark.Value, err error) {
+		k.close()
+		if err != nil && err != errKilled {
+			s.failed++
+			s.logFailure(handler.Name(), err)
+		}
+	}})
+}
+
+// socketOpen connects, or fails with the error unreachable or timeout.
+func socketOpen(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	timeout, kwargs, err := takeTimeout(b, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	var address string
+	protocol := vnet.TCP
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "address", &address, "protocol?", &protocol); err != nil {
+		return nil, err
+	}
+	s := co.svc
+	if s.node.net == nil {
+		return nil, fmt.Errorf("%s: node %s has no network", b.Name(), s.node.name)
+	}
+	co.charge()
+	k := newSocket(s)
+	k.reader = s.addWait(co, nil, co.now().Add(cmpOr(timeout, s.node.limits.Call)))
+	if k.conn, err = s.node.net.Dial(protocol, address, k); err != nil {
+		s.waits.take(k.reader)
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	s.addCloser(k)
+	v, err := co.block("open", address)
+	k.reader = 0
+	switch {
+	case err != nil:
+		return nil, err
+	case v != starlark.True:
+		k.close()
+		return nil, callErrorf(Timeout, false, "%s: %s does not answer", b.Name(), address)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		s.removeCloser(k)
+		return nil, callErrorf(Unreachable, false, "%s: %s: %v", b.Name(), address, k.reason)
+	}
+	return k, nil
+}
+
+// socketRead returns exactly n bytes, or without n whatever there is; less at the end of the stream, then None.
+func socketRead(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	timeout, kwargs, err := takeTimeout(b, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	var k *socket
+	n := 0
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "socket", &k, "n?", &n); err != nil {
+		return nil, err
+	}
+	if n < 0 || n > maxRead {
+		return nil, fmt.Errorf("%s: n: got %d, want 0 to %d", b.Name(), n, maxRead)
+	}
+	return k.read(co, b, timeout, func(buf []byte, _ bool) (int, int) {
+		switch {
+		case n == 0:
+			return len(buf), len(buf)
+		case len(buf) >= n:
+			return n, n
+		}
+		return 0, 0
+	})
+}
+
+// socketReadline returns the next line without its separator.
+func socketReadline(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	timeout, kwargs, err := takeTimeout(b, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	var k *socket
+	sep := "\n"
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "socket", &k, "separator?", &sep); err != nil {
+		return nil, err
+	}
+	if sep == "" {
+		return nil, fmt.Errorf("%s: separator: got an empty string", b.Name())
+	}
+	return k.read(co, b, timeout, func(buf []byte, _ bool) (int, int) {
+		if i := bytes.Index(buf, []byte(sep)); i >= 0 {
+			return i, i + len(sep)
+		}
+		return 0, 0
+	})
+}
+
+func socketWrite(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	timeout, kwargs, err := takeTimeout(b, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	var k *socket
+	var v starlark.Value
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "socket", &k, "data", &v); err != nil {
+		return nil, err
+	}
+	switch data := v.(type) {
+	case starlark.String:
+		return k.write(co, b, timeout, []byte(data))
+	case starlark.Bytes:
+		return k.write(co, b, timeout, []byte(data))
+	}
+	return nil, fmt.Errorf("%s: data: got %s, want string or bytes", b.Name(), v.Type())
+}
+
+func socketClose(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var v starlark.Value
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "socket", &v); err != nil {
+		return nil, err
+	}
+	c, ok := v.(closer)
+	if !ok {
+		return nil, fmt.Errorf("%s: got %s, want a socket or a listener", b.Name(), v.Type())
+	}
+	co.charge()
+	c.close()
+	return starlark.None, nil
+}

@@ -1,0 +1,143 @@
+package runtime
+
+import (
+	"time"
+
+	"skynet/sched"
+)
+
+// drainPoll is how often a draining node looks whether it is idle.
+const drainPoll = 10 * time.Millisecond
+
+// Stop ends the node in an orderly way: no service is launched any more and no stream accepted; what is in flight may
+// finish within the drain time; then the services end, the youngest first, and the coroutines go back. done is called
+// once, outside of a turn of any service of the node. The scheduler, the network and the store are the caller's to close.
+func (n *Node) Stop(drain time.Duration, done func()) {
+	if n.stopped.Swap(true) {
+		return
+	}
+	n.system.run(nil, func() {
+		n.drain(n.system.turn.Now.Add(drain), done)
+	})
+}
+
+// drain asks every service, in a turn of its own, whether it is busy, and comes again until none is or time is up.
+func (n *Node) drain(deadline sched.Time, done func()) {
+	s := n.system
+	all := n.Services()
+	left, busy := 1, false
+	settle := func(b bool) { // in turns of the system service
+		left--
+		busy = busy || b
+		if left > 0 {
+			return
+		}
+		if busy && s.turn.Now < deadline {
+			s.addWait(nil, func(bool) { n.drain(deadline, done) }, s.turn.Now.Add(drainPoll))
+			return
+		}
+		n.endAll(done)
+	}
+	for _, svc := range all {
+		if svc == s {
+			continue
+		}
+		left++
+		m := message{kind: event, body: func() {
+			svc.stopAccepting()
+			b := svc.busy()
+			s.run(svc.turn, func() { settle(b) })
+		}}
+		if svc.post(s.turn, &m) == putClosed {
+			left--
+		}
+	}
+	settle(false)
+}
+
+// busy tells whether something is in flight: a request, or a handler that is not merely waiting for its next input.
+func (s *Service) busy() bool {
+	if s.starting || len(s.deferred)+len(s.runq) > 0 || s.mail.length() > 0 {
+		return true
+	}
+	for _, co := range s.live {
+		if co.session != 0 || co.what != "read" && co.what != "sleep" && co.what != "wait" {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Service) stopAccepting() {
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		if l, ok := s.closers[i].(*listener); ok {
+			l.close()
+		}
+	}
+}
+
+// endAll ends the services in reverse order of their launch, one after another, the system service last.
+func (n *Node) endAll(done func()) {
+	s := n.system
+	all := n.Services()
+	for i := len(all) - 1; i >= 0; i-- {
+		svc := all[i]
+		if svc == s {
+			continue
+		}
+		m := message{kind: event, body: func() {
+			svc.end("the node stops")
+			svc.onDeath = func() { s.run(svc.turn, func() { n.endAll(done) }) }
+		}}
+		if svc.post(s.turn, &m) != putClosed {
+			return
+		}
+	}
+	s.onDeath = func() {
+		if n.ownPool {
+			n.sched.Offload(func() {}, func() { n.coroutines.Close(); done() })
+			return
+		}
+		n.sched.Offload(func() {}, done)
+	}
+	s.end("the node stops")
+}
+
+// Crash ends the node at once, as a power cut does: nothing is sent, nobody is told, and suspended coroutines are unwound
+// so that they can be used again. It is for simulation: no turn may be running.
+func (n *Node) Crash() {
+	n.stopped.Store(true)
+	turn := &sched.Turn{Now: n.sched.Now(), Owner: discard{}}
+	for _, s := range n.Services() {
+		s.turn = turn
+		s.end("crash")
+		s.die()
+	}
+	if n.ownPool {
+		n.coroutines.Close()
+	}
+}
+
+// discard is a Readier that forgets: nothing runs any more.
+type discard struct{}
+
+func (discard) ReadyFrom(*sched.Turn, sched.Task) {}
+
+// Wait is one coroutine that waits, for reports of who waits for whom.
+type Wait struct {
+	Service string // who
+	What    string // "call", "sleep", "wait", "read", …
+	Target  string // for what, if it is known
+}
+
+// Waits lists the suspended coroutines of all services, in order of the services. It must be called in simulation, while
+// no turn runs.
+func (n *Node) Waits() []Wait {
+	var all []Wait
+	for _, s := range n.Services() {
+		for _, co := range s.live {
+			all = append(all, Wait{Service: s.label, What: co.what, Target: co.target})
+		}
+	}
+	return all
+}

@@ -1,0 +1,140 @@
+package runtime
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+
+	"skynet/runtime/wire"
+)
+
+func copyArgs(args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Tuple, []starlark.Tuple, error) {
+	return wire.CopyArgs(args, kwargs)
+}
+
+// newResult makes the value of pcall.
+func newResult(ok bool, value, err starlark.Value) starlark.Value {
+	return starlarkstruct.FromKeywords(starlark.String("result"), []starlark.Tuple{
+		{starlark.String("ok"), starlark.Bool(ok)}, {starlark.String("value"), value}, {starlark.String("error"), err},
+	})
+}
+
+// record is state(...): a mutable set of fields, for those who prefer s.x += 1 to a dict. The fields are fixed when it is
+// made, so that a misspelt one is an error. In a message it arrives as a struct.
+type record struct {
+	names  []string // sorted
+	values []starlark.Value
+	frozen bool
+}
+
+var (
+	_ starlark.HasSetField = (*record)(nil)
+	_ wire.Sendable        = (*record)(nil)
+)
+
+func stateBuiltin(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if len(args) > 0 {
+		return nil, fmt.Errorf("%s: got %d positional arguments, want only name = value", b.Name(), len(args))
+	}
+	sort.SliceStable(kwargs, func(i, j int) bool { return kwargs[i][0].(starlark.String) < kwargs[j][0].(starlark.String) })
+	r := &record{names: make([]string, len(kwargs)), values: make([]starlark.Value, len(kwargs))}
+	for i, kw := range kwargs {
+		r.names[i], r.values[i] = string(kw[0].(starlark.String)), kw[1]
+	}
+	return r, nil
+}
+
+func (r *record) index(name string) int {
+	if i := sort.SearchStrings(r.names, name); i < len(r.names) && r.names[i] == name {
+		return i
+	}
+	return -1
+}
+
+func (r *record) String() string {
+	var b strings.Builder
+	b.WriteString("state(")
+	for i, name := range r.names {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(name + " = " + r.values[i].String())
+	}
+	return b.String() + ")"
+}
+
+func (r *record) Type() string         { return "state" }
+func (r *record) Truth() starlark.Bool { return true }
+func (r *record) AttrNames() []string  { return r.names }
+
+func (r *record) Freeze() {
+	if !r.frozen {
+		r.frozen = true
+		for _, v := range r.values {
+			v.Freeze()
+		}
+	}
+}
+
+func (r *record) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: state") }
+
+func (r *record) Attr(name string) (starlark.Value, error) {
+	if i := r.index(name); i >= 0 {
+		return r.values[i], nil
+	}
+	return nil, nil
+}
+
+func (r *record) SetField(name string, v starlark.Value) error {
+	if r.frozen {
+		return fmt.Errorf("cannot set .%s of a frozen state", name)
+	}
+	if i := r.index(name); i >= 0 {
+		r.values[i] = v
+		return nil
+	}
+	return starlark.NoSuchAttrError(fmt.Sprintf("state has no field .%s%s", name, hint(name, r.names)))
+}
+
+// CopyForSend makes a struct of the fields.
+func (r *record) CopyForSend() (starlark.Value, error) {
+	fields := make(starlark.StringDict, len(r.names))
+	for i, name := range r.names {
+		v, err := wire.Copy(r.values[i])
+		if err != nil {
+			return nil, fmt.Errorf(".%s: %w", name, err)
+		}
+		fields[name] = v
+	}
+	return starlarkstruct.FromStringDict(starlark.String("struct"), fields), nil
+}
+
+// timerValue is what skynet.timeout returns.
+type timerValue struct {
+	svc *Service
+	id  waitID
+}
+
+func (t *timerValue) String() string        { return "timer" }
+func (t *timerValue) Type() string          { return "timer" }
+func (t *timerValue) Freeze()               {}
+func (t *timerValue) Truth() starlark.Bool  { return true }
+func (t *timerValue) Hash() (uint32, error) { return uint32(t.id), nil }
+func (t *timerValue) AttrNames() []string   { return []string{"cancel"} }
+
+// Attr offers cancel(), which returns whether the timer had not fired yet.
+func (t *timerValue) Attr(name string) (starlark.Value, error) {
+	if name != "cancel" {
+		return nil, nil
+	}
+	return starlark.NewBuiltin("timer.cancel", func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
+			return nil, err
+		}
+		_, pending := t.svc.waits.take(t.id)
+		return starlark.Bool(pending), nil
+	}), nil
+}

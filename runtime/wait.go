@@ -1,0 +1,152 @@
+package runtime
+
+import (
+	"go.starlark.net/starlark"
+
+	"skynet/sched"
+)
+
+// waitID names an entry of a service's wait table: the index in the lower half, the generation of the slot above. It is the
+// session of a call. 0 names nothing. A slot's generation grows with each use, so a late reply finds nobody: it would
+// take 2^32 uses of one slot for an id to come again.
+type waitID uint64
+
+// waits holds everything a service waits for: replies, alarms, wake-ups. Slots are reused, so that a call costs no
+// allocation, and those with a deadline form a heap.
+type waits struct {
+	slots []wait
+	free  []uint32 // indices of free slots
+	heap  []uint32 // indices of slots with a deadline, a binary heap ordered by (deadline, order)
+	order uint64
+}
+
+type wait struct {
+	gen      uint32
+	at       int32 // position in the heap, -1 when there is no deadline
+	used     bool
+	co       *coroutine          // resumed at completion …
+	fire     func(timedOut bool) // … or called, for waits without a coroutine
+	deadline sched.Time
+	order    uint64 // ties between equal deadlines: first set, first fired
+}
+
+// add makes an entry. A deadline of 0 means none.
+func (w *waits) add(co *coroutine, fire func(timedOut bool), deadline sched.Time) waitID {
+	var i uint32
+	if n := len(w.free); n > 0 {
+		i = w.free[n-1]
+		w.free = w.free[:n-1]
+	} else {
+		i = uint32(len(w.slots))
+		w.slots = append(w.slots, wait{})
+	}
+	s := &w.slots[i]
+	s.gen++
+	if s.gen == 0 {
+		s.gen = 1
+	}
+	s.used, s.co, s.fire, s.deadline, s.at = true, co, fire, deadline, -1
+	if deadline != 0 {
+		w.order++
+		s.order = w.order
+		s.at = int32(len(w.heap))
+		w.heap = append(w.heap, i)
+		w.up(len(w.heap) - 1)
+	}
+	return waitID(s.gen)<<32 | waitID(i)
+}
+
+// take removes the entry id names and returns what it held; ok is false if it is gone already.
+func (w *waits) take(id waitID) (entry wait, ok bool) {
+	i := uint32(id)
+	if int(i) >= len(w.slots) {
+		return wait{}, false
+	}
+	s := &w.slots[i]
+	if !s.used || s.gen != uint32(id>>32) {
+		return wait{}, false
+	}
+	entry = *s
+	if s.at >= 0 {
+		w.unheap(int(s.at))
+	}
+	s.used, s.co, s.fire = false, nil, nil
+	w.free = append(w.free, i)
+	return entry, true
+}
+
+// earliest is the first deadline, or 0.
+func (w *waits) earliest() sched.Time {
+	if len(w.heap) == 0 {
+		return 0
+	}
+	return w.slots[w.heap[0]].deadline
+}
+
+// expired removes the first entry whose deadline is not after now.
+func (w *waits) expired(now sched.Time) (entry wait, ok bool) {
+	if at := w.earliest(); at == 0 || at > now {
+		return wait{}, false
+	}
+	i := w.heap[0]
+	return w.take(waitID(w.slots[i].gen)<<32 | waitID(i))
+}
+
+// clear forgets everything.
+func (w *waits) clear() { w.slots, w.free, w.heap = nil, nil, nil }
+
+func (w *waits) less(i, j int) bool {
+	a, b := &w.slots[w.heap[i]], &w.slots[w.heap[j]]
+	if a.deadline != b.deadline {
+		return a.deadline < b.deadline
+	}
+	return a.order < b.order
+}
+
+func (w *waits) swap(i, j int) {
+	w.heap[i], w.heap[j] = w.heap[j], w.heap[i]
+	w.slots[w.heap[i]].at, w.slots[w.heap[j]].at = int32(i), int32(j)
+}
+
+func (w *waits) up(i int) {
+	for i > 0 && w.less(i, (i-1)/2) {
+		w.swap(i, (i-1)/2)
+		i = (i - 1) / 2
+	}
+}
+
+func (w *waits) down(i int) {
+	for {
+		least := i
+		for _, child := range [2]int{2*i + 1, 2*i + 2} {
+			if child < len(w.heap) && w.less(child, least) {
+				least = child
+			}
+		}
+		if least == i {
+			return
+		}
+		w.swap(i, least)
+		i = least
+	}
+}
+
+func (w *waits) unheap(i int) {
+	last := len(w.heap) - 1
+	w.swap(i, last)
+	w.slots[w.heap[last]].at = -1
+	w.heap = w.heap[:last]
+	if i < last {
+		w.down(i)
+		w.up(i)
+	}
+}
+
+// sleepUntil suspends the coroutine until the deadline (0: for ever) or until somebody completes the wait; woken tells
+// which.
+func (co *coroutine) sleepUntil(deadline sched.Time, what string) (woken bool, err error) {
+	s := co.svc
+	co.waiting = s.addWait(co, nil, deadline)
+	v, err := co.block(what, "")
+	return v == starlark.True, err
+}
