@@ -1,0 +1,27 @@
+// Package real is the network of the machine: TCP, KCP and UDP behind the interfaces of [vnet].
+//
+// # Guarantees beyond those of vnet
+//
+//   - An idle TCP stream costs one parked goroutine and no buffer: a read buffer is taken from a pool when bytes are
+//     there and given back when the handler returns.
+//   - Write tries the socket from the caller first. Only what the socket does not take is copied, for a writer
+//     goroutine that lives as long as there is a backlog.
+//   - Names are resolved beside the caller; the failure is the reason of Closed.
+//   - Listeners set SO_REUSEADDR, so a restarted node gets its port back. A listener survives running out of file
+//     descriptors: it waits and goes on.
+//   - Close on a TCP stream shuts down the sending side and then discards what the peer still sends, for at most
+//     [Options.CloseTimeout], because closing a socket with unread bytes would make the kernel reset the stream and
+//     destroy what was just sent.
+//   - A paused stream is not read, so that its peer's end or failure is noticed at Resume (or at the next Write).
+//
+// # KCP
+//
+// KCP (github.com/xtaci/kcp-go) has neither a handshake nor a FIN nor a reset, so its streams differ from TCP's:
+//
+//   - Opened says that the socket exists, not that anybody listens. A listener hears of a stream when its first bytes
+//     arrive. Nobody listening looks like silence: Closed(ErrTimeout).
+//   - Close waits until the peer has acknowledged everything, at most CloseTimeout, and then forgets the stream. The
+//     peer is not told: there is no EOF, and it hears Closed(ErrTimeout) after [Options.IdleTimeout] of silence, as it
+//     does after Abort and after a crash. Protocols above KCP therefore need heartbeats and a farewell of their own.
+//   - Nothing can be written for IdleTimeout (the window stays full): Closed(ErrTimeout).
+package real
