@@ -1,0 +1,63 @@
+package main
+
+import (
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// State is all that the command sees of the machine (the idea of k6's GlobalState). Nothing else in this package
+// touches the process's arguments, streams, files, clock or signals.
+type State struct {
+	Args           []string // without the program's name
+	Env            func(name string) string
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+
+	// StdoutTTY and StderrTTY say that a person is watching: colour and redrawn lines are welcome.
+	StdoutTTY, StderrTTY bool
+
+	// Signals begins the delivery of SIGINT and SIGTERM, which end the process until it is called. The first signal asks
+	// for an orderly end, a second one for any end.
+	Signals func() <-chan os.Signal
+
+	Files Files
+	Now   func() time.Time
+}
+
+// Files is the file system as far as the command needs it.
+type Files interface {
+	ReadFile(name string) ([]byte, error)
+	Create(name string) (io.WriteCloser, error)
+}
+
+type diskFiles struct{}
+
+func (diskFiles) ReadFile(name string) ([]byte, error)       { return os.ReadFile(name) }
+func (diskFiles) Create(name string) (io.WriteCloser, error) { return os.Create(name) }
+
+// machine is the state of the process.
+func machine() *State {
+	return &State{
+		Args:      os.Args[1:],
+		Env:       os.Getenv,
+		Stdin:     os.Stdin,
+		Stdout:    os.Stdout,
+		Stderr:    os.Stderr,
+		StdoutTTY: term.IsTerminal(int(os.Stdout.Fd())),
+		StderrTTY: term.IsTerminal(int(os.Stderr.Fd())),
+		Signals:   notified,
+		Files:     diskFiles{},
+		Now:       time.Now,
+	}
+}
+
+func notified() <-chan os.Signal {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	return signals
+}
