@@ -28,7 +28,7 @@ func (f finding) String() string { return fmt.Sprintf("%s: %s", f.pos, f.msg) }
 //
 // and is itself a finding if it has no reason or excuses nothing.
 func lint(pkg *packages.Package, integersOnly bool) []finding {
-	l := &linter{pkg: pkg, integersOnly: integersOnly, writes: writesTo(pkg)}
+	l := &linter{pkg: pkg, integersOnly: integersOnly, writes: writesOf(pkg)}
 	for _, f := range pkg.Syntax {
 		l.file(f)
 	}
@@ -41,7 +41,7 @@ func lint(pkg *packages.Package, integersOnly bool) []finding {
 type linter struct {
 	pkg          *packages.Package
 	integersOnly bool
-	writes       map[types.Object]token.Position // package-level variables that are changed, and where
+	writes       writes
 	raw, found   []finding
 }
 

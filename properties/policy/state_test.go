@@ -18,10 +18,10 @@ func (l *linter) packageVars(d *ast.GenDecl) {
 			if obj == nil || id.Name == "_" {
 				continue
 			}
-			if at, written := l.writes[obj]; written {
-				l.report(id, "package-level variable %s is written at %s:%d: seeds that share a process would share it",
+			if at, written := l.writes.vars[obj]; written {
+				l.report(id, "package-level variable %s is written, or its address taken, at %s:%d: seeds that share a process would share it",
 					id.Name, base(at.Filename), at.Line)
-			} else if what := mutable(obj.Type(), nil); what != "" {
+			} else if what := l.mutable(obj.Type(), nil); what != "" {
 				l.report(id, "package-level variable %s is or holds %s: seeds that share a process would share it", id.Name, what)
 			}
 		}
@@ -30,14 +30,15 @@ func (l *linter) packageVars(d *ast.GenDecl) {
 
 func base(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
 
-// immutable are pointers and structs of the standard library that never change once made.
+// immutable are types of other packages that hold pointers but never change once made.
 var immutable = map[string]bool{
-	"*regexp.Regexp": true, "embed.FS": true, "*strings.Replacer": true, "reflect.Type": true,
+	"*regexp.Regexp": true, "embed.FS": true, "*strings.Replacer": true, "*go.starlark.net/syntax.FileOptions": true,
 }
 
-// mutable says what in t can change without an assignment to the variable itself, or "". Slices, arrays and maps are
-// tables as long as nothing assigns to their elements, which writesTo watches; interfaces are taken for sentinels.
-func mutable(t types.Type, seen []types.Type) string {
+// mutable says what in t can change without an assignment to the variable itself, or "". Slices, arrays, maps and
+// pointers to structs of this package are tables as long as nothing assigns to their elements and fields; interfaces
+// are taken for sentinels.
+func (l *linter) mutable(t types.Type, seen []types.Type) string {
 	if immutable[t.String()] {
 		return ""
 	}
@@ -54,18 +55,21 @@ func mutable(t types.Type, seen []types.Type) string {
 	}
 	switch u := t.Underlying().(type) {
 	case *types.Pointer:
+		if n, ok := u.Elem().(*types.Named); ok && n.Obj().Pkg() == l.pkg.Types && !l.writes.fields[n.Origin().Obj()] {
+			return l.mutable(n, seen)
+		}
 		return "a pointer to " + types.TypeString(u.Elem(), (*types.Package).Name)
 	case *types.Chan:
 		return "a channel"
 	case *types.Slice:
-		return mutable(u.Elem(), seen)
+		return l.mutable(u.Elem(), seen)
 	case *types.Array:
-		return mutable(u.Elem(), seen)
+		return l.mutable(u.Elem(), seen)
 	case *types.Map:
-		return mutable(u.Elem(), seen)
+		return l.mutable(u.Elem(), seen)
 	case *types.Struct:
 		for f := range u.Fields() {
-			if what := mutable(f.Type(), seen); what != "" {
+			if what := l.mutable(f.Type(), seen); what != "" {
 				return what
 			}
 		}
@@ -73,14 +77,19 @@ func mutable(t types.Type, seen []types.Type) string {
 	return ""
 }
 
-// writesTo finds the package-level variables that the package assigns to, in whole or in part, or whose address it takes.
-func writesTo(pkg *packages.Package) map[types.Object]token.Position {
-	writes := map[types.Object]token.Position{}
+// writes are what a package changes: variables of its own level, in whole or in part, and fields of struct types. Taking
+// an address counts as a change, since it cannot be seen what comes of it.
+type writes struct {
+	vars   map[types.Object]token.Position // and where first
+	fields map[*types.TypeName]bool
+}
+
+func writesOf(pkg *packages.Package) writes {
+	w := writes{map[types.Object]token.Position{}, map[*types.TypeName]bool{}}
 	note := func(e ast.Expr) {
-		if obj := rootVar(pkg, e); obj != nil {
-			if _, known := writes[obj]; !known {
-				writes[obj] = pkg.Fset.Position(e.Pos())
-			}
+		obj := w.noteFields(pkg, e)
+		if _, known := w.vars[obj]; !known && obj != nil {
+			w.vars[obj] = pkg.Fset.Position(e.Pos())
 		}
 	}
 	for _, f := range pkg.Syntax {
@@ -109,7 +118,7 @@ func writesTo(pkg *packages.Package) map[types.Object]token.Position {
 			return true
 		})
 	}
-	return writes
+	return w
 }
 
 // noteReceiver notes v in v.M() if M has a pointer receiver and v is a value, since the compiler takes its address.
@@ -129,8 +138,9 @@ func noteReceiver(pkg *packages.Package, call *ast.CallExpr, note func(ast.Expr)
 	}
 }
 
-// rootVar is the package-level variable at the root of an expression such as v, v.f, v[i] or *v, if any.
-func rootVar(pkg *packages.Package, e ast.Expr) types.Object {
+// noteFields notes the types whose fields an assignment to e changes, and returns the package-level variable at the
+// root of e, such as v in v.f, v[i] or *v, if there is one.
+func (w writes) noteFields(pkg *packages.Package, e ast.Expr) types.Object {
 	for {
 		switch x := e.(type) {
 		case *ast.ParenExpr:
@@ -142,6 +152,9 @@ func rootVar(pkg *packages.Package, e ast.Expr) types.Object {
 		case *ast.SliceExpr:
 			e = x.X
 		case *ast.SelectorExpr:
+			if sel := pkg.TypesInfo.Selections[x]; sel != nil {
+				w.noteType(sel.Recv())
+			}
 			e = x.X
 		case *ast.Ident:
 			obj, ok := pkg.TypesInfo.Uses[x].(*types.Var)
@@ -152,5 +165,14 @@ func rootVar(pkg *packages.Package, e ast.Expr) types.Object {
 		default:
 			return nil
 		}
+	}
+}
+
+func (w writes) noteType(t types.Type) {
+	if p, ok := t.Underlying().(*types.Pointer); ok {
+		t = p.Elem()
+	}
+	if n, ok := t.(*types.Named); ok {
+		w.fields[n.Origin().Obj()] = true
 	}
 }

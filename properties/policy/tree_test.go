@@ -57,6 +57,9 @@ func TestEveryPackageTypeChecks(t *testing.T) {
 // within reports whether the package path is below prefix, or is it.
 func within(pkg, prefix string) bool { return pkg == prefix || strings.HasPrefix(pkg, prefix+"/") }
 
+// testHelper reports whether pkg is published help for tests, such as skynet/sched/schedtest.
+func testHelper(pkg string) bool { return strings.HasSuffix(pkg, "test") }
+
 // ignored are what .gitignore names, and git's own directory.
 var ignored = regexp.MustCompile(`^(\.git|bin|skynet|.*\.test|.*\.prof)$`)
 

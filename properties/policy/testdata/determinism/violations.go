@@ -114,14 +114,25 @@ var (
 	number    atomic.Int64           // want "variable number is written"
 	pointer   = &counted{}           // want "holds a pointer to determinism.counted"
 	nested    = []struct{ p *int }{} // want "holds a pointer to int"
-	pipe      = make(chan int)       // want "holds a channel"
-	pool      sync.Pool              // want "variable pool is written" "sync.Pool: what it hands out"
-	excused   int                    //determinism:ok written by init only
+	constant  = &point{1, 2}         // nothing writes to a point, so this is a table
+	points    = []*point{constant}
+	growing   = &list{}        // want "holds a pointer to determinism.list"
+	pipe      = make(chan int) // want "holds a channel"
+	pool      sync.Pool        // want "variable pool is written" "sync.Pool: what it hands out"
+	excused   int              //determinism:ok written by init only
 
 	_ fmt.Stringer = (*counted)(nil)
 )
 
 type counted struct{ n int }
+
+type point struct{ x, y int }
+
+type list struct{ items []int }
+
+func (l *list) add(i int) { l.items = append(l.items, i) }
+
+func (c *counted) inc() { c.n++ }
 
 func (c *counted) String() string { return fmt.Sprint(c.n) }
 
@@ -137,7 +148,7 @@ func state() {
 	pool.Put(names[0])
 	counter := 0 // a local of the same name
 	counter++
-	_, _, _, _, _, _, _, _ = errSentinel, pattern, function, pointer, pipe, nested, locks[0].TryLock, counter
+	_, _, _, _, _, _, _, _, _, _ = errSentinel, pattern, function, pointer, pipe, nested, locks[0].TryLock, counter, points, growing
 }
 
 func floats(x float64, n int) {
