@@ -44,13 +44,16 @@ func (b *builder) addNodes(thread *starlark.Thread, fn string, args starlark.Tup
 	n := Node{Config: new(starlark.Dict)}
 	var initArgs starlark.Value
 	disk := diskArg{&n.Disk}
-	if err := starlark.UnpackArgs(fn, args, kwargs, "name", &n.Group, "count?", &count, "main", &n.Main, "args?", &initArgs,
+	if err := unpack(fn, args, kwargs, "name", &n.Group, "count?", &count, "main", &n.Main, "args?", &initArgs,
 		"disk?", &disk, "speed?", &speed, "cores?", &cores, "config?", &n.Config); err != nil {
 		return nil, err
 	}
 	n.Speed, n.Cores = int(speed.n), cores
-	if n.Main == "" || cores < 1 || cores > maxGroup {
-		return nil, fmt.Errorf("%s: got main %q and cores %d, want a script file and at least one core", fn, n.Main, cores)
+	if n.Main == "" {
+		return nil, fmt.Errorf(`%s: got no main, want the script of the first service such as main = "node.star"`, fn)
+	}
+	if cores < 1 || cores > maxGroup {
+		return nil, fmt.Errorf("%s: got cores = %d, want 1 to %d", fn, cores, maxGroup)
 	}
 	n.Main = relative(callerPos(thread).Filename(), n.Main)
 	n.Config.Freeze()
@@ -84,13 +87,16 @@ func splitArgs(v starlark.Value) (starlark.Tuple, []starlark.Tuple, error) {
 			}
 		}
 		return nil, v.Items(), nil
-	case starlark.Indexable:
+	case *starlark.List:
 		v.Freeze()
 		args := make(starlark.Tuple, v.Len())
 		for i := range args {
 			args[i] = v.Index(i)
 		}
 		return args, nil, nil
+	case starlark.Tuple:
+		v.Freeze()
+		return v, nil, nil
 	}
 	return nil, nil, fmt.Errorf("got %s, want a dict of keyword arguments or a list", v.Type())
 }
@@ -107,7 +113,7 @@ func (b *builder) addClients(_ *starlark.Thread, fn string, args starlark.Tuple,
 	c := Client{Service: ".main"}
 	count, where, pick := 1, patterns{"*"}, "random"
 	timeout := quantity{unit: period, n: int64(2 * time.Second)}
-	if err := starlark.UnpackArgs(fn, args, kwargs, "name", &c.Group, "count?", &count, "service?", &c.Service,
+	if err := unpack(fn, args, kwargs, "name", &c.Group, "count?", &count, "service?", &c.Service,
 		"nodes?", &where, "timeout?", &timeout, "pick?", &pick); err != nil {
 		return nil, err
 	}
@@ -132,7 +138,7 @@ func (b *builder) addNet(_ *starlark.Thread, fn string, args starlark.Tuple, kwa
 		reorder: quantity{unit: rate}, bandwidth: quantity{unit: size},
 	}
 	var latency distArg
-	if err := starlark.UnpackArgs(fn, args, kwargs, "nodes?", &r.from, "to?", &r.to, "latency?", &latency, "loss?", &r.loss,
+	if err := unpack(fn, args, kwargs, "nodes?", &r.from, "to?", &r.to, "latency?", &latency, "loss?", &r.loss,
 		"duplicate?", &r.duplicate, "reorder?", &r.reorder, "bandwidth?", &r.bandwidth, "one_way?", &r.oneWay); err != nil {
 		return nil, err
 	}
@@ -144,7 +150,7 @@ func (b *builder) addNet(_ *starlark.Thread, fn string, args starlark.Tuple, kwa
 func (b *builder) addClock(_ *starlark.Thread, fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var rule clockRule
 	skew := spanOf{unit: signedSeconds}
-	if err := starlark.UnpackArgs(fn, args, kwargs, "nodes", &rule.match, "skew", &skew); err != nil {
+	if err := unpack(fn, args, kwargs, "nodes", &rule.match, "skew", &skew); err != nil {
 		return nil, err
 	}
 	rule.skew = skew.Span
@@ -154,7 +160,7 @@ func (b *builder) addClock(_ *starlark.Thread, fn string, args starlark.Tuple, k
 
 func (b *builder) pick(_ *starlark.Thread, fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var from starlark.Value
-	if err := starlark.UnpackArgs(fn, args, kwargs, "choices", &from); err != nil {
+	if err := unpack(fn, args, kwargs, "choices", &from); err != nil {
 		return nil, err
 	}
 	list, ok := from.(starlark.Indexable)
@@ -166,7 +172,7 @@ func (b *builder) pick(_ *starlark.Thread, fn string, args starlark.Tuple, kwarg
 
 func (b *builder) chance(_ *starlark.Thread, fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	p := quantity{unit: rate}
-	if err := starlark.UnpackArgs(fn, args, kwargs, "p", &p); err != nil {
+	if err := unpack(fn, args, kwargs, "p", &p); err != nil {
 		return nil, err
 	}
 	return starlark.Bool(b.stream.Chance(uint32(p.n))), nil
@@ -174,7 +180,7 @@ func (b *builder) chance(_ *starlark.Thread, fn string, args starlark.Tuple, kwa
 
 func (b *builder) between(_ *starlark.Thread, fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var lo, hi int
-	if err := starlark.UnpackArgs(fn, args, kwargs, "low", &lo, "high", &hi); err != nil {
+	if err := unpack(fn, args, kwargs, "low", &lo, "high", &hi); err != nil {
 		return nil, err
 	}
 	if lo > hi {
@@ -187,7 +193,7 @@ func (b *builder) between(_ *starlark.Thread, fn string, args starlark.Tuple, kw
 func newDisk(fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	sync, read, write := spanOf{unit: seconds}, spanOf{unit: seconds}, spanOf{unit: seconds}
 	var d Disk
-	if err := starlark.UnpackArgs(fn, args, kwargs, "lose_unsynced?", &d.LoseUnsynced, "torn?", &d.Torn,
+	if err := unpack(fn, args, kwargs, "lose_unsynced?", &d.LoseUnsynced, "torn?", &d.Torn,
 		"sync?", &sync, "read?", &read, "write?", &write); err != nil {
 		return nil, err
 	}
@@ -236,7 +242,7 @@ func newDist(low, high string) builtin {
 		if high != "" {
 			params = append(params, high, &b)
 		}
-		if err := starlark.UnpackArgs(fn, args, kwargs, params...); err != nil {
+		if err := unpack(fn, args, kwargs, params...); err != nil {
 			return nil, err
 		}
 		text := fmt.Sprintf("%s(%s)", fn, formatDuration(a.n))

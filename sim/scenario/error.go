@@ -31,8 +31,9 @@ func errorAt(pos syntax.Position, format string, args ...any) *Error {
 
 func inFile(name string) syntax.Position { return syntax.MakePosition(&name, 0, 0) }
 
-// located gives an error of the parser, the resolver or the interpreter its place in a file.
-func located(file string, err error) error {
+// located gives an error of the parser, the resolver or the interpreter its place in a file. known are names that an
+// undefined one may have been meant to be.
+func located(file string, err error, known ...string) *Error {
 	var mine *Error
 	var parse syntax.Error
 	var names resolve.ErrorList
@@ -43,9 +44,14 @@ func located(file string, err error) error {
 	case errors.As(err, &parse):
 		return errorAt(parse.Pos, "%s", parse.Msg)
 	case errors.As(err, &names) && len(names) > 0:
-		return errorAt(names[0].Pos, "%s", names[0].Msg)
+		undefined, _ := strings.CutPrefix(names[0].Msg, "undefined: ")
+		return errorAt(names[0].Pos, "%s%s", names[0].Msg, hint(undefined, known))
 	case errors.As(err, &eval):
-		return &Error{Pos: scriptPos(file, eval), Msg: eval.Msg, Backtrace: eval.Backtrace()}
+		msg := eval.Msg
+		if strings.HasSuffix(msg, "too many steps") {
+			msg = fmt.Sprintf("got no end within %d steps, want less work", maxSteps)
+		}
+		return &Error{Pos: scriptPos(file, eval), Msg: msg, Backtrace: eval.Backtrace()}
 	}
 	return errorAt(inFile(file), "%s", err)
 }

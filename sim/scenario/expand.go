@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"skynet/sched"
@@ -14,6 +13,7 @@ import (
 type Instance struct {
 	ID    uint64     // a hash of the path, for traces
 	Path  string     // names the strike within the trouble, for example "swarm/every-5s-crash/3"
+	From  string     // names the [Source] it comes from, for example "swarm/every-5s-crash"
 	At    sched.Time // when it begins
 	Until sched.Time // when it ends; equal to At for faults that do not last
 	Fault Concrete
@@ -40,6 +40,9 @@ const (
 	Settle                 // nothing to do: from here on the cluster is left in peace
 	End                    // nothing more will come
 )
+
+// String returns the kind's name.
+func (k StepKind) String() string { return [...]string{"strike", "heal", "settle", "end"}[k] }
 
 // Step is one entry of a schedule.
 type Step struct {
@@ -77,12 +80,11 @@ type Schedule struct {
 // too few nodes to choose from, or names a node that does not exist.
 func Expand(t Trouble, seed uint64, c Cluster, limit time.Duration) (*Schedule, error) {
 	s := &Schedule{seed: seed, cluster: c, limit: sched.Time(limit), phases: t.Phases}
-	var name names
+	s.paths = t.paths()
 	for _, p := range t.Phases {
 		if err := p.Timing.check(c); err != nil {
 			return nil, fmt.Errorf("trouble: %w", err)
 		}
-		s.paths = append(s.paths, name.unique(p.name()))
 	}
 	return s, nil
 }
@@ -231,11 +233,9 @@ func (s *Schedule) open(sources []*source, t Timing, path string) []*source {
 		s.draw(src)
 		return append(sources, src)
 	}
-	var name names
-	paths := make([]string, len(t.Members))
-	draws := make([]uint64, len(t.Members))
-	for i, m := range t.Members {
-		paths[i] = path + "/" + name.unique(m.name())
+	paths := t.memberPaths(path)
+	draws := make([]uint64, len(paths))
+	for i := range paths {
 		draws[i] = s.stream(paths[i]).Uint64()
 	}
 	for i, m := range t.Members {
@@ -259,47 +259,14 @@ func (s *Schedule) draw(src *source) {
 	if t.Kind == "every" {
 		at = s.begin.Add(time.Duration(t.When.Lo*(src.strikes+1) - Span{0, t.Jitter}.Draw(stream)))
 	}
-	var name names
 	src.queue = nil
-	for _, f := range t.Faults {
-		own := path
-		if len(t.Faults) > 1 {
-			own += "/" + name.unique(string(f.Kind))
-		}
-		what, lasting := f.concrete(s.cluster, s.stream(own+"/what"))
-		src.queue = append(src.queue, Instance{ID: s.stream(own).Uint64(), Path: own, At: at, Until: at.Add(time.Duration(lasting)), Fault: what})
-	}
-}
-
-// names gives the members of one list different names that do not depend on the members of other names.
-type names map[string]int
-
-func (n *names) unique(name string) string {
-	if *n == nil {
-		*n = names{}
-	}
-	(*n)[name]++
-	if k := (*n)[name]; k > 1 {
-		return name + "-" + strconv.Itoa(k)
-	}
-	return name
-}
-
-// name says in one word what the timing is.
-func (t Timing) name() string {
-	if t.Kind != "at" && t.Kind != "every" {
-		return t.Kind
-	}
-	name := t.Kind + "-" + strings.Trim(seconds.print(t.When), `"`)
+	suffixes := t.suffixes()
 	for i, f := range t.Faults {
-		name += []string{"-", "+"}[min(i, 1)] + string(f.Kind)
+		own := path + suffixes[i]
+		what, lasting := f.concrete(s.cluster, s.stream(own+"/what"))
+		src.queue = append(src.queue, Instance{
+			ID: s.stream(own).Uint64(), Path: own, From: src.path + suffixes[i],
+			At: at, Until: at.Add(time.Duration(lasting)), Fault: what,
+		})
 	}
-	return name
-}
-
-func (p Phase) name() string {
-	if p.Kind == "run" {
-		return p.Timing.name()
-	}
-	return p.Kind
 }

@@ -163,7 +163,7 @@ func newFault(s shape) builtin {
 		if s.lasting != "" {
 			params = append(params, s.lasting+"?", &lasting)
 		}
-		if err := starlark.UnpackArgs(fn, args, kwargs, params...); err != nil {
+		if err := unpack(fn, args, kwargs, params...); err != nil {
 			return nil, err
 		}
 		f.Amount = amount.Span

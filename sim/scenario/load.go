@@ -61,7 +61,7 @@ func Load(read Reader, name string, runtime starlark.StringDict) (*Scenario, err
 	c := compiler{read: read, known: predeclared, done: map[string]*module{}}
 	main, err := c.compile(name)
 	if err != nil {
-		return nil, located(name, err)
+		return nil, located(name, err, predeclared.Keys()...)
 	}
 	globals, err := main.instantiate(newThread("load"), predeclared)
 	if err != nil {
@@ -160,10 +160,11 @@ func (c *compiler) load(m *module, i int) error {
 	}
 	loaded, err := c.compile(name)
 	if err != nil {
-		if err = located(name, err); err.(*Error).Pos.Line == 0 {
-			return errorAt(pos, "load: %s", err)
+		e := located(name, err, c.known.Keys()...)
+		if e.Pos.Line == 0 {
+			return errorAt(pos, "load: %s", e)
 		}
-		return err
+		return e
 	}
 	m.loads[label] = loaded
 	return nil
@@ -201,7 +202,7 @@ func (sc *Scenario) read() error {
 	for _, g := range globals {
 		v, ok := sc.Globals[g.name]
 		if !ok && g.must != "" {
-			return errorAt(inFile(sc.File), "%s: got nothing, want %s%s", g.name, g.must, hint(g.name, sc.Globals.Keys()))
+			return errorAt(inFile(sc.File), "%s: got nothing, want %s%s", g.name, g.must, hint(g.name, sc.ownNames()))
 		}
 		if !ok {
 			continue
@@ -211,6 +212,13 @@ func (sc *Scenario) read() error {
 		}
 	}
 	return nil
+}
+
+// ownNames are the globals that mean nothing to this package, one of which may be misspelt.
+func (sc *Scenario) ownNames() []string {
+	return slices.DeleteFunc(sc.Globals.Keys(), func(name string) bool {
+		return slices.ContainsFunc(globals, func(g global) bool { return g.name == name })
+	})
 }
 
 // docOf is the text literal at the top of a file.

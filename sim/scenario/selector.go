@@ -211,7 +211,7 @@ func (w *selectorWord) CallInternal(_ *starlark.Thread, args starlark.Tuple, kwa
 	if s.Kind == "some" {
 		params = append(params, "count?", &s.Count)
 	}
-	if err := starlark.UnpackArgs(s.Kind, args, kwargs, params...); err != nil {
+	if err := unpack(s.Kind, args, kwargs, params...); err != nil {
 		return nil, err
 	}
 	if s.Match != "" {
@@ -250,7 +250,7 @@ func asSelector(v starlark.Value) (Selector, error) {
 // asNames reads a non-empty list of names.
 func asNames(v starlark.Value) ([]string, error) {
 	list, ok := v.(starlark.Indexable)
-	if !ok || list.Len() == 0 {
+	if _, isText := v.(starlark.String); !ok || isText || list.Len() == 0 {
 		return nil, fmt.Errorf("got %s, want a list of names", v)
 	}
 	names := make([]string, list.Len())

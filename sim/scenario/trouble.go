@@ -114,7 +114,7 @@ func firstOf(args starlark.Tuple) (starlark.Tuple, starlark.Tuple) {
 func newAt(fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	head, tail := firstOf(args)
 	when := spanOf{unit: seconds}
-	if err := starlark.UnpackArgs(fn, head, kwargs, "when", &when); err != nil {
+	if err := unpack(fn, head, kwargs, "when", &when); err != nil {
 		return nil, err
 	}
 	faults, err := someFaults(fn, tail)
@@ -125,7 +125,7 @@ func newAt(fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Va
 func newEvery(fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	head, tail := firstOf(args)
 	each, jitter := quantity{unit: period}, quantity{unit: seconds}
-	if err := starlark.UnpackArgs(fn, head, kwargs, "period", &each, "jitter?", &jitter); err != nil {
+	if err := unpack(fn, head, kwargs, "period", &each, "jitter?", &jitter); err != nil {
 		return nil, err
 	}
 	if !jitter.set {
@@ -155,7 +155,7 @@ func someFaults(fn string, args starlark.Tuple) ([]Fault, error) {
 
 // newSwarm is swarm(timing, …).
 func newSwarm(fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	if err := starlark.UnpackArgs(fn, nil, kwargs); err != nil {
+	if err := unpack(fn, nil, kwargs); err != nil {
 		return nil, err
 	}
 	members, err := unwrapAll[Timing](fn, args, wantTiming)
@@ -168,7 +168,7 @@ func newSwarm(fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark
 // newPlan is plan(timing, …, settle). With settle it is a whole trouble, without it can also stand among phases.
 func newPlan(fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	settle := quantity{unit: seconds}
-	if err := starlark.UnpackArgs(fn, nil, kwargs, "settle?", &settle); err != nil {
+	if err := unpack(fn, nil, kwargs, "settle?", &settle); err != nil {
 		return nil, err
 	}
 	members, err := unwrapAll[Timing](fn, args, wantTiming)
@@ -185,7 +185,7 @@ const wantTiming = "every(...), at(...), swarm(...) or plan(...)"
 func newDuring(fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	lasting := spanOf{unit: period}
 	var v starlark.Value
-	if err := starlark.UnpackArgs(fn, args, kwargs, "lasting", &lasting, "timing", &v); err != nil {
+	if err := unpack(fn, args, kwargs, "lasting", &lasting, "timing", &v); err != nil {
 		return nil, err
 	}
 	t, ok := unwrap[Timing](v)
@@ -198,7 +198,7 @@ func newDuring(fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlar
 // newRest is calm(lasting) and settle(lasting).
 func newRest(fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	lasting := spanOf{unit: seconds}
-	if err := starlark.UnpackArgs(fn, args, kwargs, "lasting", &lasting); err != nil {
+	if err := unpack(fn, args, kwargs, "lasting", &lasting); err != nil {
 		return nil, err
 	}
 	return phaseWord(Phase{Kind: fn, Lasting: lasting.Span}), nil
@@ -206,12 +206,12 @@ func newRest(fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.
 
 // newHeal is heal().
 func newHeal(fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	return phaseWord(Phase{Kind: fn}), starlark.UnpackArgs(fn, args, kwargs)
+	return phaseWord(Phase{Kind: fn}), unpack(fn, args, kwargs)
 }
 
 // newPhases is phases(phase, …).
 func newPhases(fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	if err := starlark.UnpackArgs(fn, nil, kwargs); err != nil {
+	if err := unpack(fn, nil, kwargs); err != nil {
 		return nil, err
 	}
 	var t Trouble

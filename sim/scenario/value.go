@@ -2,6 +2,8 @@ package scenario
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
@@ -72,4 +74,18 @@ func choose(got string, from ...string) error {
 		}
 	}
 	return fmt.Errorf("got %q, want %s%s", got, orList(from), hint(got, from))
+}
+
+// unpack is starlark.UnpackArgs with a hint for misspelt keywords.
+func unpack(fn string, args starlark.Tuple, kwargs []starlark.Tuple, pairs ...any) error {
+	var known []string
+	for i := 0; i < len(pairs); i += 2 {
+		known = append(known, strings.TrimRight(pairs[i].(string), "?"))
+	}
+	for _, kwarg := range kwargs {
+		if got := string(kwarg[0].(starlark.String)); !slices.Contains(known, got) {
+			return fmt.Errorf("%s: unexpected keyword argument %s%s", fn, got, hint(got, known))
+		}
+	}
+	return starlark.UnpackArgs(fn, args, kwargs, pairs...)
 }

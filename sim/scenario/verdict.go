@@ -53,7 +53,7 @@ func (c *Check) word() *word { return &word{"check", fmt.Sprintf("%s(%q)", c.Kin
 func newLinearizable(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	c := Check{Kind: b.Name(), States: defaultStates, Pos: callerPos(thread)}
 	var model starlark.Value
-	if err := starlark.UnpackArgs(c.Kind, args, kwargs, "model", &model, "per??", &c.Per, "states?", &c.States, "name?", &c.Name); err != nil {
+	if err := unpack(c.Kind, args, kwargs, "model", &model, "per??", &c.Per, "states?", &c.States, "name?", &c.Name); err != nil {
 		return nil, err
 	}
 	var err error
@@ -89,7 +89,7 @@ func asModel(v starlark.Value) (Model, error) {
 // newModel is model(init, step, partition).
 func newModel(fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	m := Model{Name: "custom"}
-	if err := starlark.UnpackArgs(fn, args, kwargs, "init", &m.Init, "step", &m.Step, "partition??", &m.Partition); err != nil {
+	if err := unpack(fn, args, kwargs, "init", &m.Init, "step", &m.Step, "partition??", &m.Partition); err != nil {
 		return nil, err
 	}
 	if err := takes(m.Step, 4, "(state, op, args, result)"); err != nil {
@@ -116,7 +116,7 @@ func newPredicate(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 		params = append(params, "within?", &within)
 		c.Within = defaultWithin
 	}
-	if err := starlark.UnpackArgs(c.Kind, args, kwargs, params...); err != nil {
+	if err := unpack(c.Kind, args, kwargs, params...); err != nil {
 		return nil, err
 	}
 	if c.Kind == "eventually" {
@@ -135,7 +135,7 @@ func newPredicate(thread *starlark.Thread, b *starlark.Builtin, args starlark.Tu
 
 // newChecks is checks(check, …).
 func newChecks(fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	if err := starlark.UnpackArgs(fn, nil, kwargs); err != nil {
+	if err := unpack(fn, nil, kwargs); err != nil {
 		return nil, err
 	}
 	all, err := unwrapAll[Check](fn, args, "linearizable(...), always(...), never(...), sometimes(...) or eventually(...)")

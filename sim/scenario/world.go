@@ -138,9 +138,9 @@ func (w *World) Cluster() Cluster {
 }
 
 // BuildWorld calls the scenario's world(w) and returns what it describes. Randomness that the world asks for comes from
-// the stream. It may be called for several runs at the same time.
+// the stream, which must not be nil. It may be called for several runs at the same time.
 func BuildWorld(sc *Scenario, stream *sched.Stream) (*World, error) {
-	b := &builder{stream: stream}
+	b := &builder{stream: stream, taken: map[string]bool{}}
 	thread := newThread("world")
 	if _, err := starlark.Call(thread, sc.World, starlark.Tuple{b.value()}, nil); err != nil {
 		return nil, located(sc.File, err)
@@ -157,6 +157,7 @@ type builder struct {
 	stream *sched.Stream
 	nodes  []patterns // for each client, where its service may be
 	clocks []clockRule
+	taken  map[string]bool // names of nodes and clients
 }
 
 type clockRule struct {
@@ -178,6 +179,9 @@ func (b *builder) finish(keep []string) error {
 		}
 	}
 	if err := b.setClocks(); err != nil {
+		return err
+	}
+	if err := b.checkNet(); err != nil {
 		return err
 	}
 	return b.keep(keep)
@@ -210,6 +214,20 @@ func (b *builder) setClocks() error {
 	return nil
 }
 
+// checkNet refuses rules for links that do not exist: a misspelt one would change nothing, silently.
+func (b *builder) checkNet() error {
+	c := b.world.Cluster()
+	everyone := slices.Concat(c.Nodes, c.Clients)
+	for _, rule := range b.world.rules {
+		for _, p := range []patterns{rule.from, rule.to} {
+			if !slices.ContainsFunc(everyone, p.match) {
+				return fmt.Errorf("w.net: got %q, which match no node and no client", []string(p))
+			}
+		}
+	}
+	return nil
+}
+
 func (b *builder) keep(names []string) error {
 	for _, name := range names {
 		if !slices.ContainsFunc(b.world.Clients, func(c Client) bool { return c.Name == name }) {
@@ -232,10 +250,10 @@ func (b *builder) claim(group string, count int) ([]string, starlark.Value, erro
 	for i := range names {
 		names[i] = fmt.Sprintf("%s%d", group, i+1)
 		tuple[i] = starlark.String(names[i])
-		c := b.world.Cluster()
-		if slices.Contains(c.Nodes, names[i]) || slices.Contains(c.Clients, names[i]) {
+		if b.taken[names[i]] {
 			return nil, nil, fmt.Errorf("the name %q is taken", names[i])
 		}
+		b.taken[names[i]] = true
 	}
 	return names, tuple, nil
 }
