@@ -26,7 +26,8 @@ import (
 )
 
 // Positioned is an error that knows where in a script it arose. Errors of this system implement it to be shown like
-// those of Starlark itself; the text of Error may begin with the position.
+// those of Starlark itself; the text of Error may begin with the position, whose line is 0 if only the file is known.
+// It has the last word on place and message: an evaluation error that it wraps only adds its backtrace.
 type Positioned interface {
 	error
 	Position() syntax.Position
@@ -60,7 +61,7 @@ func Format(err error, source func(file string) ([]byte, bool), names ...string)
 }
 
 // Position returns where err arose: of several places the first, and of nested ones the innermost, such as the broken
-// line of a loaded module. ok is false if err has no position; line and col count from 1.
+// line of a loaded module. ok is false if err has no position; line and col count from 1, and are 0 if unknown.
 func Position(err error) (file string, line, col int, ok bool) {
 	problems := problemsOf(err)
 	if len(problems) == 0 || !problems[0].pos.IsValid() {
@@ -84,13 +85,15 @@ func problemsOf(err error) []problem {
 	var found []problem
 	var stacks []starlark.CallStack
 	var outermost error
+	settled := false
 	for e := err; e != nil; {
 		if eval, ok := e.(*starlark.EvalError); ok {
 			stacks = append(stacks, eval.CallStack)
 		}
 		here, inner := look(e)
-		if len(here) > 0 {
+		if len(here) > 0 && !settled {
 			found = here
+			_, settled = e.(Positioned)
 			if outermost == nil {
 				outermost = e
 			}

@@ -111,6 +111,30 @@ func (placed) Position() syntax.Position {
 	return syntax.MakePosition(&file, 4, 2)
 }
 
+// limited is an error of our own that says more than the evaluation error it wraps.
+type limited struct{ placed }
+
+func (limited) Unwrap() error { return run("fail.star") }
+
+func TestPositionedHasTheLastWord(t *testing.T) {
+	got := diag.Format(limited{}, nil)
+	want := "own.star:4:2: call: got 3, want a string\nTraceback (most recent call last):\n" +
+		"  fail.star:5:7: in <toplevel>\n  fail.star:3:7: in check\n"
+	if got != want {
+		t.Errorf("Format = %q, want %q", got, want)
+	}
+}
+
+// nowhere is an error of our own that knows the file alone.
+type nowhere struct{}
+
+func (nowhere) Error() string { return "own.star: got no world, want def world(w)" }
+
+func (nowhere) Position() syntax.Position {
+	file := "own.star"
+	return syntax.MakePosition(&file, 0, 0)
+}
+
 func TestFormatOfOtherErrors(t *testing.T) {
 	long := strings.Repeat("x", 1000) + "\x1b[2J" + strings.Repeat("y", 1000)
 	file := "own.star"
@@ -124,6 +148,7 @@ func TestFormatOfOtherErrors(t *testing.T) {
 		{"plain", "", errors.New("disk is gone"), "disk is gone\n"},
 		{"our own", "\n\n\n\tcall(3)\n", placed{}, "own.star:4:2: call: got 3, want a string\n   4 | \tcall(3)\n     | \t^\n"},
 		{"wrapped", "", fmt.Errorf("runtime: init: %w", placed{}), "own.star:4:2: call: got 3, want a string\nwhile: runtime: init\n"},
+		{"file alone", "x", nowhere{}, "own.star: got no world, want def world(w)\n"},
 		{"joined", "", errors.Join(at(1), placed{}), "own.star:1:1: bad\nown.star:4:2: call: got 3, want a string\n"},
 		{"escape sequence", "a\x1b[2Jb", at(1), "own.star:1:1: bad\n   1 | a·[2Jb\n     | ^\n"},
 		{"carriage return", "a b\r\nc", at(3), "own.star:1:3: bad\n   1 | a b\n     |   ^\n"},
