@@ -19,6 +19,13 @@ import (
 // call sends a request and suspends the coroutine until it is answered or its deadline has passed.
 func (co *coroutine) call(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple, timeout time.Duration) (starlark.Value, error) {
 	s := co.svc
+	callee, remote, err := s.node.resolve(dest)
+	if err != nil {
+		return nil, err
+	}
+	if remote != nil {
+		return co.callRemote(remote.node, target{id: remote.id}, command, args, kwargs, timeout, false)
+	}
 	m := message{kind: request, command: command, source: s}
 	m.deadline = co.deadlineFor(cmpOr(timeout, s.node.limits.Call))
 	if m.deadline <= s.turn.Now {
@@ -26,19 +33,24 @@ func (co *coroutine) call(dest starlark.Value, command string, args starlark.Tup
 	}
 	id := s.addWait(co, nil, m.deadline)
 	m.session = uint64(id)
-	to, err := co.deliver(&m, dest, args, kwargs)
-	if err != nil {
+	if err := co.deliver(&m, callee, args, kwargs); err != nil {
 		s.waits.take(id)
 		return nil, err
 	}
-	return co.block("call", to)
+	return co.block("call", callee.label)
 }
 
 // send sends a request that wants no reply.
 func (co *coroutine) send(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple) error {
+	callee, remote, err := co.svc.node.resolve(dest)
+	if err != nil {
+		return err
+	}
+	if remote != nil {
+		return co.sendRemote(remote.node, target{id: remote.id}, command, args, kwargs)
+	}
 	m := message{kind: request, command: command, source: co.svc}
-	_, err := co.deliver(&m, dest, args, kwargs)
-	return err
+	return co.deliver(&m, callee, args, kwargs)
 }
 
 // deadlineFor is now + timeout, but not later than the deadline of the request being handled: a caller that has given up
@@ -51,20 +63,11 @@ func (co *coroutine) deadlineFor(timeout time.Duration) sched.Time {
 	return at
 }
 
-// deliver copies the arguments and puts the request into the callee's mailbox, or hands it to the cluster. It returns
-// the callee as diagnoses show it.
-func (co *coroutine) deliver(m *message, dest starlark.Value, args starlark.Tuple, kwargs []starlark.Tuple) (to string, err error) {
+// deliver copies the arguments and puts the request into the callee's mailbox.
+func (co *coroutine) deliver(m *message, callee *Service, args starlark.Tuple, kwargs []starlark.Tuple) (err error) {
 	n := co.svc.node
-	callee, remote, err := n.resolve(dest)
-	if err != nil {
-		return "", err
-	}
-	if remote != nil {
-		return remote.String(), n.cluster.send(co, m, remote.node, target{id: remote.id}, args, kwargs)
-	}
-	m.args, kwargs, err = wire.CopyArgs(args, kwargs)
-	if err != nil {
-		return "", fmt.Errorf("%s of %q: %w", m.verb(), m.command, err)
+	if m.args, kwargs, err = wire.CopyArgs(args, kwargs); err != nil {
+		return fmt.Errorf("%s of %q: %w", m.verb(), m.command, err)
 	}
 	if len(kwargs) > 0 {
 		m.body = &extras{kwargs: kwargs}
@@ -75,11 +78,11 @@ func (co *coroutine) deliver(m *message, dest starlark.Value, args starlark.Tupl
 	}
 	switch callee.post(co.svc.turn, m) {
 	case putFull:
-		return "", callErrorf(Overload, false, "the mailbox of %s is full (%d messages)", callee.label, n.limits.Mailbox)
+		return callErrorf(Overload, false, "the mailbox of %s is full (%d messages)", callee.label, n.limits.Mailbox)
 	case putClosed:
-		return "", callErrorf(Dead, false, "%s has ended", callee.label)
+		return callErrorf(Dead, false, "%s has ended", callee.label)
 	}
-	return callee.label, nil
+	return nil
 }
 
 func (m *message) verb() string {

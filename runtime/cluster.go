@@ -1,24 +1,324 @@
 package runtime
 
 import (
+	"errors"
+	"fmt"
+	"sort"
+	"sync"
 	"time"
 
 	"go.starlark.net/starlark"
-	"go.starlark.net/starlarkstruct"
+
+	"skynet/runtime/link"
+	"skynet/runtime/wire"
+	"skynet/sched"
+	"skynet/vnet"
 )
 
-type Cluster struct{ Listen string }
-type cluster struct{ svc *Service }
-type target struct {
-	id   uint64
-	name string
+// Cluster is what a node knows of its cluster.
+type Cluster struct {
+	// Listen is the TCP address at which other nodes reach this one; empty accepts nobody.
+	Listen string
+	// Nodes are the addresses of the nodes, by name. A node that is not in it is unreachable.
+	Nodes map[string]string
+	// Heartbeat is how often an idle link says that it is alive; default 1 s. Silence is after how long without a word
+	// from the peer a link is given up and its pending calls fail; default 3 s. Smaller values notice a dead
+	// peer sooner and take a slow one for dead.
+	Heartbeat, Silence time.Duration
 }
 
-func (n *Node) openCluster(c Cluster) error { n.cluster = &cluster{}; return nil }
-func (c *cluster) send(co *coroutine, m *message, node string, to target, args starlark.Tuple, kwargs []starlark.Tuple) error {
+// The pause before a node that could not be reached is dialled again: it doubles from the first to the last. Calls in
+// between fail at once.
+const (
+	firstBackoff = 100 * time.Millisecond
+	lastBackoff  = 2 * time.Second
+)
+
+// cluster is the node's part of its cluster: one link to each peer that a call was made to, and the links of the peers
+// that call this node. Each direction has its own link, so requests from A to B arrive in order, and so do the replies;
+// between a reply and a request of the other direction there is no order. Everything runs in turns of svc.
+type cluster struct {
+	node     *Node
+	svc      *Service
+	config   Cluster
+	peers    map[string]*peer
+	links    []*clusterLink // all that are open, in the order they opened
+	dirty    []*clusterLink // those with output to write
+	exported sync.Map       // name -> *Service, for other nodes only
+	listener vnet.Listener
+}
+
+// peer is the way to one other node.
+type peer struct {
+	name, address string
+	link          *clusterLink // nil when there is none
+	retryAt       sched.Time
+	backoff       time.Duration
+	lastError     error
+}
+
+// target names a service of another node: by name, or by id.
+type target struct {
+	name string
+	id   uint64
+}
+
+func (t target) String() string {
+	if t.name != "" {
+		return t.name
+	}
+	return fmt.Sprintf(":%08x", uint32(t.id))
+}
+
+// outgoing is a request on its way to another node.
+type outgoing struct {
+	source   caller // nil for a send
+	session  uint64
+	deadline sched.Time
+	to       target
+	command  string
+	payload  []byte
+	query    bool // asks for the address of to.name
+}
+
+func (n *Node) openCluster(config Cluster) error {
+	config.Heartbeat = cmpOr(config.Heartbeat, time.Second)
+	config.Silence = cmpOr(config.Silence, 3*time.Second)
+	c := &cluster{node: n, config: config, peers: make(map[string]*peer)}
+	c.svc = n.newService("cluster", nil)
+	c.svc.afterTurn = c.flush
+	n.cluster = c
+	for name, address := range config.Nodes { //determinism:ok fills a map
+		c.peers[name] = &peer{name: name, address: address}
+	}
+	if config.Listen == "" {
+		return nil
+	}
+	if n.net == nil {
+		return fmt.Errorf("runtime: cluster of node %s: no network to listen on", n.name)
+	}
+	l, err := n.net.Listen(vnet.TCP, config.Listen, c.accept)
+	if err != nil {
+		return fmt.Errorf("runtime: cluster of node %s: listen on %s: %w", n.name, config.Listen, err)
+	}
+	c.listener = l
+	c.svc.addCloser(&listener{svc: c.svc, l: l})
 	return nil
 }
-func (co *coroutine) callNode(node, name, command string, args starlark.Tuple, kwargs []starlark.Tuple, timeout time.Duration) (starlark.Value, error) {
-	return nil, nil
+
+// ClusterAddr is the address at which the node listens for its cluster, with the real port; empty if it does not.
+func (n *Node) ClusterAddr() string {
+	if n.cluster.listener == nil {
+		return ""
+	}
+	return n.cluster.listener.Addr()
 }
-func clusterModule() *starlarkstruct.Module { return newModule("cluster", nil, nil) }
+
+// callNode is cluster.call.
+func (co *coroutine) callNode(node, name, command string, args starlark.Tuple, kwargs []starlark.Tuple, timeout time.Duration) (starlark.Value, error) {
+	n := co.svc.node
+	if node == n.name {
+		return co.call(starlark.String(name), command, args, kwargs, timeout)
+	}
+	return co.callRemote(node, target{name: name}, command, args, kwargs, timeout, false)
+}
+
+func (co *coroutine) callRemote(node string, to target, command string, args starlark.Tuple, kwargs []starlark.Tuple, timeout time.Duration, query bool) (starlark.Value, error) {
+	s := co.svc
+	payload, err := wire.AppendArgs(nil, args, kwargs)
+	if err != nil {
+		return nil, fmt.Errorf("call of %q on node %s: %w", command, node, err)
+	}
+	deadline := co.deadlineFor(cmpOr(timeout, s.node.limits.Call))
+	if deadline <= s.turn.Now {
+		return nil, callErrorf(Timeout, false, "call of %q on node %s: the deadline of the request being handled has passed", command, node)
+	}
+	id := s.addWait(co, nil, deadline)
+	s.node.cluster.submit(s.turn, node, &outgoing{
+		source: s, session: uint64(id), deadline: deadline, to: to, command: command, payload: payload, query: query,
+	})
+	return co.block("call", node+" "+to.String())
+}
+
+// sendRemote is cluster.send.
+func (co *coroutine) sendRemote(node string, to target, command string, args starlark.Tuple, kwargs []starlark.Tuple) error {
+	payload, err := wire.AppendArgs(nil, args, kwargs)
+	if err != nil {
+		return fmt.Errorf("send of %q to node %s: %w", command, node, err)
+	}
+	co.svc.node.cluster.submit(co.svc.turn, node, &outgoing{to: to, command: command, payload: payload})
+	return nil
+}
+
+// submit hands a request to the cluster's service.
+func (c *cluster) submit(turn *sched.Turn, node string, out *outgoing) {
+	m := message{kind: event, body: func() { c.route(node, out) }}
+	if c.svc.post(turn, &m) == putClosed {
+		out.fail(turn, c.node, callErrorf(Unreachable, false, "node %s is stopping", c.node.name))
+	}
+}
+
+// fail answers a request that will not be answered by its callee.
+func (out *outgoing) fail(turn *sched.Turn, n *Node, err *CallError) {
+	if out.source != nil {
+		out.source.answer(turn, out.session, nil, err)
+		return
+	}
+	n.log(levelWarn, "message to another node is lost", "command", out.command, "to", out.to.String(), "error", err.Error())
+}
+
+// route writes a request to the link of its node, which is opened if there is none.
+func (c *cluster) route(node string, out *outgoing) {
+	p := c.peers[node]
+	if p == nil {
+		out.fail(c.svc.turn, c.node, callErrorf(Unreachable, false, "no node has the name %q%s", node, hint(node, c.nodeNames())))
+		return
+	}
+	if p.link == nil {
+		now := c.now()
+		if now < p.retryAt {
+			out.fail(c.svc.turn, c.node, callErrorf(Unreachable, false, "node %s (%s): %v; next attempt in %v", p.name, p.address, p.lastError, p.retryAt.Sub(now)))
+			return
+		}
+		if err := c.dial(p); err != nil {
+			out.fail(c.svc.turn, c.node, callErrorf(Unreachable, false, "node %s (%s): %v", p.name, p.address, err))
+			return
+		}
+	}
+	p.link.request(out)
+}
+
+func (c *cluster) now() sched.Time { return c.node.sched.Now() }
+
+func (c *cluster) nodeNames() []string {
+	names := make([]string, 0, len(c.peers))
+	for name := range c.peers { //determinism:ok sorted below
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	return names
+}
+
+func (c *cluster) dial(p *peer) error {
+	if c.node.net == nil {
+		return errors.New("this node has no network")
+	}
+	l := c.newLink(p)
+	conn, err := c.node.net.Dial(vnet.TCP, p.address, l)
+	if err != nil {
+		return err
+	}
+	l.conn, p.link = conn, l
+	c.add(l)
+	return nil
+}
+
+// accept is called by the network for every stream another node opens.
+func (c *cluster) accept(conn vnet.Conn) vnet.Handler {
+	l := c.newLink(nil)
+	l.conn, l.up = conn, true
+	m := message{kind: event, body: func() { c.add(l) }}
+	if c.svc.post(nil, &m) == putClosed {
+		return nil
+	}
+	return l
+}
+
+func (c *cluster) newLink(p *peer) *clusterLink {
+	l := &clusterLink{cluster: c, peer: p, place: -1, pending: make(map[uint64]*outgoing)}
+	config := link.Config{
+		Self: c.node.name, Incarnation: uint64(c.node.incarnation), Dialer: p != nil,
+		Heartbeat: c.config.Heartbeat, Silence: c.config.Silence,
+	}
+	if p != nil {
+		config.Peer = p.name
+	}
+	l.state = link.New(config, c.now())
+	l.changed = l.onChange
+	return l
+}
+
+// add takes up a link; the first one starts the heartbeats.
+func (c *cluster) add(l *clusterLink) {
+	c.svc.addCloser(l)
+	c.links = append(c.links, l)
+	if len(c.links) == 1 {
+		c.svc.addWait(nil, func(bool) { c.beat() }, c.now().Add(c.config.Heartbeat))
+	}
+}
+
+// beat lets every link say that it is alive, and find out whether its peer still is.
+func (c *cluster) beat() {
+	now := c.now()
+	for _, l := range append([]*clusterLink(nil), c.links...) {
+		if err := l.state.Tick(now); err != nil {
+			l.drop(err)
+			continue
+		}
+		l.forgetExpired(now)
+		c.markDirty(l)
+	}
+	if len(c.links) > 0 {
+		c.svc.addWait(nil, func(bool) { c.beat() }, now.Add(c.config.Heartbeat))
+	}
+}
+
+func (c *cluster) markDirty(l *clusterLink) {
+	if !l.dirty {
+		l.dirty = true
+		c.dirty = append(c.dirty, l)
+	}
+}
+
+// flush writes what the links have to say, once for all the messages of a turn.
+func (c *cluster) flush() {
+	for _, l := range c.dirty {
+		l.dirty = false
+		l.write()
+	}
+	c.dirty = c.dirty[:0]
+}
+
+func (c *cluster) remove(l *clusterLink) {
+	for i, other := range c.links {
+		if other == l {
+			c.links = append(c.links[:i], c.links[i+1:]...)
+			return
+		}
+	}
+}
+
+// find returns the service that a request from another node is for.
+func (c *cluster) find(to target) (*Service, *CallError) {
+	if to.name != "" {
+		if s, ok := c.exported.Load(to.name); ok && c.node.service(s.(*Service).addr.id) != nil {
+			return s.(*Service), nil
+		}
+		if s := c.node.lookup(to.name); s != nil {
+			return s, nil
+		}
+		return nil, callErrorf(Dead, false, "node %s has no service with the name %q%s", c.node.name, to.name, hint(to.name, c.node.Names()))
+	}
+	s := c.node.service(to.id)
+	switch {
+	case s == nil:
+		return nil, callErrorf(Dead, false, "%s%v has ended", c.node.name, to)
+	case s == c.svc || s == c.node.system:
+		return nil, callErrorf(Denied, false, "%s belongs to the runtime", s.label)
+	}
+	return s, nil
+}
+
+// export gives a service a name that other nodes can call. A name of a service that has ended is free again.
+func (c *cluster) export(name string, s *Service) error {
+	if name == "" || len(name) > 255 {
+		return fmt.Errorf("got a name of %d bytes, want 1 to 255", len(name))
+	}
+	if other, taken := c.exported.LoadOrStore(name, s); taken && other != s {
+		if c.node.service(other.(*Service).addr.id) != nil {
+			return fmt.Errorf("%q is the name of %s already", name, other.(*Service).label)
+		}
+		c.exported.Store(name, s)
+	}
+	return nil
+}

@@ -1,0 +1,342 @@
+package runtime
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sort"
+	"sync"
+
+	"go.starlark.net/starlark"
+
+	"skynet/runtime/link"
+	"skynet/runtime/wire"
+	"skynet/sched"
+	"skynet/vnet"
+)
+
+// clusterLink is one stream to or from another node: the state machine of package link, fed by the network, and the
+// requests that wait for an answer. As [caller] it carries the answers to the other node's requests.
+type clusterLink struct {
+	cluster *cluster
+	peer    *peer // whom this node dialled; nil for an accepted link
+	conn    vnet.Conn
+	state   *link.Link
+	place   int
+	ready   bool        // both sides have said hello
+	up      bool        // the stream is open
+	gone    bool        // dropped
+	remote  string      // the other node's name, once it has said hello
+	queue   []*outgoing // requests that wait for the hello
+	pending map[uint64]*outgoing
+	session uint64
+	dirty   bool
+	changed func()
+
+	mu       sync.Mutex // guards what the network's events touch
+	in       []byte
+	opened   bool
+	closed   bool
+	reason   error
+	notified bool
+}
+
+func (l *clusterLink) seat() *int { return &l.place }
+
+func (l *clusterLink) name() string { return "node " + l.remote }
+
+// notify wakes the cluster's service; the lock is held.
+func (l *clusterLink) notify() {
+	if !l.notified {
+		l.notified = true
+		l.cluster.svc.run(nil, l.changed)
+	}
+}
+
+// Opened implements [vnet.Handler].
+func (l *clusterLink) Opened(vnet.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.opened = true
+	l.notify()
+}
+
+// Data implements [vnet.Handler].
+func (l *clusterLink) Data(_ vnet.Conn, p []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.in = append(l.in, p...)
+	l.notify()
+}
+
+// EOF implements [vnet.Handler]: a link that is closed for reading is of no use.
+func (l *clusterLink) EOF(c vnet.Conn) { l.Closed(c, errors.New("closed by the other node")) }
+
+// Writable implements [vnet.Handler].
+func (l *clusterLink) Writable(vnet.Conn) {}
+
+// Closed implements [vnet.Handler].
+func (l *clusterLink) Closed(_ vnet.Conn, reason error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.closed, l.reason = true, reason
+		l.notify()
+	}
+}
+
+// onChange handles, in a turn of the cluster's service, what the network reported.
+func (l *clusterLink) onChange() {
+	l.mu.Lock()
+	in, opened, closed, reason := l.in, l.opened, l.closed, l.reason
+	l.in, l.opened, l.notified = nil, false, false
+	l.mu.Unlock()
+	if l.gone {
+		return
+	}
+	if opened {
+		l.up = true
+		l.cluster.markDirty(l)
+	}
+	if len(in) > 0 {
+		events, err := l.state.Input(l.cluster.now(), in)
+		for _, e := range events {
+			if l.gone {
+				return
+			}
+			l.handle(e)
+		}
+		if err != nil {
+			l.drop(err)
+			return
+		}
+		l.cluster.markDirty(l)
+	}
+	if closed {
+		if reason == nil {
+			reason = errors.New("closed by the other node")
+		}
+		l.drop(reason)
+	}
+}
+
+// write sends what the state machine has to say.
+func (l *clusterLink) write() {
+	if l.gone || !l.up {
+		return
+	}
+	if out := l.state.Output(); len(out) > 0 {
+		if _, err := l.conn.Write(out); err != nil {
+			l.drop(err)
+		}
+	}
+}
+
+// request sends a request, or queues it until both sides have said hello.
+func (l *clusterLink) request(out *outgoing) {
+	if !l.ready {
+		l.queue = append(l.queue, out)
+		return
+	}
+	req := link.Request{Name: out.to.name, ID: out.to.id, Command: out.command, Payload: out.payload}
+	if out.source != nil {
+		if req.Deadline = out.deadline.Sub(l.cluster.now()); req.Deadline <= 0 {
+			return // the caller has timed out
+		}
+		l.session++
+		req.Session = l.session
+		l.pending[req.Session] = out
+	}
+	var e link.Event = req
+	if out.query {
+		e = link.Query{Session: req.Session, Name: out.to.name}
+	}
+	if err := l.send(e); err != nil {
+		delete(l.pending, req.Session)
+		out.fail(l.cluster.svc.turn, l.cluster.node, callErrorf(Remote, false, "call of %q: %v", out.command, err))
+	}
+}
+
+func (l *clusterLink) send(e link.Event) error {
+	l.cluster.markDirty(l)
+	return l.state.Send(e)
+}
+
+// handle deals with one message of the other node.
+func (l *clusterLink) handle(e link.Event) {
+	switch e := e.(type) {
+	case link.Hello:
+		l.hello(e)
+	case link.Request:
+		l.serve(e)
+	case link.Query:
+		s, err := l.cluster.find(target{name: e.Name})
+		if err != nil {
+			l.fail(e.Session, err)
+			return
+		}
+		l.reply(e.Session, s.addr)
+	case link.Reply:
+		l.complete(e.Session, func(out *outgoing) (starlark.Value, *CallError) {
+			v, err := l.cluster.node.decoder.Value(e.Payload)
+			if err != nil {
+				return nil, callErrorf(Remote, true, "reply to %q from node %s: %v", out.command, l.remote, err)
+			}
+			return v, nil
+		})
+	case link.Failure:
+		l.complete(e.Session, func(*outgoing) (starlark.Value, *CallError) {
+			return nil, &CallError{Kind: Kind(e.Kind), Message: e.Message, Backtrace: e.Backtrace, Maybe: e.Maybe}
+		})
+	}
+}
+
+func (l *clusterLink) hello(e link.Hello) {
+	l.remote, l.ready = e.Node, true
+	if l.peer != nil {
+		l.peer.backoff, l.peer.retryAt = 0, 0
+	}
+	queue := l.queue
+	l.queue = nil
+	for _, out := range queue {
+		l.request(out)
+	}
+}
+
+// serve puts a request of the other node into the mailbox of its service.
+func (l *clusterLink) serve(e link.Request) {
+	s, err := l.cluster.find(target{name: e.Name, id: e.ID})
+	if err == nil {
+		m := message{kind: request, command: e.Command, source: l, session: sessionOf(e), body: &extras{payload: bytes.Clone(e.Payload), from: l.remote}}
+		if m.session != 0 {
+			m.deadline = l.cluster.now().Add(e.Deadline)
+		}
+		switch s.post(l.cluster.svc.turn, &m) {
+		case putFull:
+			err = callErrorf(Overload, false, "the mailbox of %s is full (%d messages)", s.label, s.mail.limit)
+		case putClosed:
+			err = callErrorf(Dead, false, "%s has ended", s.label)
+		}
+	}
+	switch {
+	case err == nil:
+	case e.Deadline > 0:
+		l.fail(e.Session, err)
+	default:
+		l.cluster.node.log(levelWarn, "message from another node refused", "from", l.remote, "command", e.Command, "error", err.Error())
+	}
+}
+
+// sessionOf is 0 for a request that wants no reply.
+func sessionOf(e link.Request) uint64 {
+	if e.Deadline == 0 {
+		return 0
+	}
+	return e.Session
+}
+
+// answer sends the outcome of a request to the other node. It is called in a turn of the callee, which does the encoding.
+func (l *clusterLink) answer(turn *sched.Turn, session uint64, v starlark.Value, err *CallError) {
+	var payload []byte
+	if err == nil {
+		var e error
+		if payload, e = wire.AppendValue(nil, v); e != nil {
+			err = callErrorf(Remote, true, "result: %v", e)
+		}
+	}
+	l.cluster.svc.run(turn, func() {
+		if err != nil {
+			l.fail(session, err)
+			return
+		}
+		l.replyBytes(session, payload)
+	})
+}
+
+func (l *clusterLink) reply(session uint64, v starlark.Value) {
+	payload, err := wire.AppendValue(nil, v)
+	if err != nil {
+		l.fail(session, callErrorf(Remote, true, "result: %v", err))
+		return
+	}
+	l.replyBytes(session, payload)
+}
+
+func (l *clusterLink) replyBytes(session uint64, payload []byte) {
+	if err := l.send(link.Reply{Session: session, Payload: payload}); err != nil && !l.gone {
+		l.fail(session, callErrorf(Remote, true, "result: %v", err))
+	}
+}
+
+func (l *clusterLink) fail(session uint64, err *CallError) {
+	f := link.Failure{Session: session, Kind: string(err.Kind), Message: err.Message, Backtrace: err.Backtrace, Maybe: err.Maybe}
+	if err := l.send(f); err != nil && !l.gone {
+		l.cluster.node.log(levelWarn, "failure cannot be sent to another node", "to", l.remote, "error", err.Error())
+	}
+}
+
+// complete answers a pending request; a reply that nobody waits for any more is dropped.
+func (l *clusterLink) complete(session uint64, outcome func(*outgoing) (starlark.Value, *CallError)) {
+	out, ok := l.pending[session]
+	if !ok {
+		return
+	}
+	delete(l.pending, session)
+	v, err := outcome(out)
+	out.source.answer(l.cluster.svc.turn, out.session, v, err)
+}
+
+// forgetExpired removes the requests whose callers have timed out.
+func (l *clusterLink) forgetExpired(now sched.Time) {
+	for session, out := range l.pending { //determinism:ok only removes
+		if out.deadline <= now {
+			delete(l.pending, session)
+		}
+	}
+}
+
+// drop gives the link up: every request that waits for it fails now.
+func (l *clusterLink) drop(reason error) {
+	if l.gone {
+		return
+	}
+	l.gone = true
+	c := l.cluster
+	c.svc.removeCloser(l)
+	c.remove(l)
+	l.conn.Abort()
+	where := "node " + l.remote
+	if p := l.peer; p != nil {
+		where = fmt.Sprintf("node %s (%s)", p.name, p.address)
+		p.link, p.lastError = nil, reason
+		if !l.ready {
+			p.backoff = min(max(firstBackoff, 2*p.backoff), lastBackoff)
+			p.retryAt = c.now().Add(p.backoff)
+		}
+	}
+	if l.ready || l.peer == nil {
+		c.node.log(levelInfo, "link lost", "peer", where, "remote", l.conn.RemoteAddr(), "reason", reason.Error())
+	}
+	for _, out := range l.queue {
+		out.fail(c.svc.turn, c.node, callErrorf(Unreachable, false, "%s: %v", where, reason))
+	}
+	sessions := make([]uint64, 0, len(l.pending))
+	for session := range l.pending { //determinism:ok sorted below
+		sessions = append(sessions, session)
+	}
+	sort.Slice(sessions, func(i, j int) bool { return sessions[i] < sessions[j] })
+	for _, session := range sessions {
+		l.pending[session].fail(c.svc.turn, c.node, callErrorf(Unreachable, true, "%s: the link was lost: %v", where, reason))
+	}
+	l.queue, l.pending = nil, nil
+}
+
+// close ends the link with its node.
+func (l *clusterLink) close() {
+	l.cluster.svc.removeCloser(l)
+	if !l.gone {
+		l.write()
+		l.gone = true
+		l.conn.Close()
+	}
+}
