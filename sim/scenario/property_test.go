@@ -216,3 +216,16 @@ func TestShrunkRuns(t *testing.T) {
 		t.Errorf("got %v, want %v", got, struck[:1])
 	}
 }
+
+// A shrinker may find that no fault is needed at all.
+func TestPrintNothing(t *testing.T) {
+	for _, settle := range []time.Duration{0, time.Second} {
+		sc, err := loadText(rest + Print(nil, settle))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(sc.Trouble, Plan(nil, settle)) || sc.Trouble.Settle() != fixed(int64(settle)) {
+			t.Errorf("got %s, want %s", sc.Trouble, Plan(nil, settle))
+		}
+	}
+}
