@@ -1,10 +1,15 @@
 package main
 
 import (
-	"errors"
+	"bytes"
+	"fmt"
 	"io"
+	"math"
+	"strings"
 
 	"github.com/spf13/pflag"
+
+	"skynet/sim/check"
 )
 
 // checkOptions are the parsed flags of the check command.
@@ -42,8 +47,9 @@ budget; when it is used up the verdict is unknown, never a pass: exit status 1 a
 
 func checkFlags(flags *pflag.FlagSet) *checkOptions {
 	o := &checkOptions{}
-	flags.Var(oneOf{&o.model, []string{"register", "kv", "queue", "set"}}, "model", "what the history is a history of")
-	flags.Var(whole{&o.states, 1}, "states", "give up after this many states of the search (default: as in a simulation)")
+	flags.StringVar(&o.model, "model", "", "what the history is a history of: `NAME` is one of "+strings.Join(check.Names(), ", ")+
+		", or NAME/key for one of each key")
+	flags.Var(whole{&o.states, 1}, "states", fmt.Sprintf("give up after this many states of the search (default %d)", check.DefaultStates))
 	formatFlag(flags, &o.format)
 	return o
 }
@@ -53,7 +59,13 @@ func (o *checkOptions) finish(operands []string) (err error) {
 		return err
 	}
 	if o.model == "" {
-		return &usageError{msg: "got no --model, want one of register, kv, queue, set"}
+		return &usageError{msg: "got no --model, want one of " + strings.Join(check.Names(), ", ")}
+	}
+	if _, err := check.Named(o.model); err != nil {
+		return &usageError{msg: fmt.Sprintf("--model: got %q, want one of %s", o.model, strings.Join(check.Names(), ", "))}
+	}
+	if o.states > math.MaxInt {
+		return &usageError{msg: fmt.Sprintf("--states: got %d, want at most %d", o.states, math.MaxInt)}
 	}
 	return nil
 }
@@ -63,16 +75,36 @@ func (o checkOptions) text(s *State) ([]byte, error) {
 	if o.history == "-" {
 		return io.ReadAll(s.Stdin)
 	}
-	text, err := s.Files.ReadFile(o.history)
-	if err != nil {
-		return nil, &usageError{msg: err.Error()}
-	}
-	return text, nil
+	return s.Files.ReadFile(o.history)
 }
 
 func checkHistory(s *State, o checkOptions) error {
-	if _, err := o.text(s); err != nil {
+	text, err := o.text(s)
+	if err != nil {
+		return inputError{err}
+	}
+	result, err := check.CheckFile(bytes.NewReader(text), o.history, o.model, check.Budget{States: int(o.states)})
+	if err != nil {
+		return inputError{err}
+	}
+	if err := o.print(s.Stdout, result); err != nil {
 		return err
 	}
-	return errors.New("check: the checker is not part of this build")
+	if result.Verdict != check.OK {
+		return errFailed
+	}
+	return nil
+}
+
+func (o checkOptions) print(out io.Writer, result check.Report) error {
+	if o.format == "json" {
+		line, err := result.JSON()
+		if err != nil {
+			return err
+		}
+		_, err = out.Write(line)
+		return err
+	}
+	_, err := io.WriteString(out, result.Text())
+	return err
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"runtime/debug"
 	"strings"
 
@@ -44,6 +43,11 @@ var errFailed = errors.New("a property failed")
 type usageError struct{ command, msg string }
 
 func (e *usageError) Error() string { return e.msg }
+
+// inputError is a file of the user that cannot be read or means nothing, and so exit status 2.
+type inputError struct{ error }
+
+func (e inputError) Unwrap() error { return e.error }
 
 // Main runs the command line of s and returns the exit status. It recovers panics: whatever happens, the status is one
 // of the four documented ones.
@@ -144,13 +148,13 @@ func flagMessage(err error, flags *pflag.FlagSet) string {
 // status is the exit status for what a command returned.
 func status(err error) int {
 	_, _, _, inScript := diag.Position(err)
-	usage := (*usageError)(nil)
+	usage, input := (*usageError)(nil), inputError{}
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errFailed):
 		return exitFailed
-	case errors.As(err, &usage), inScript, errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission):
+	case errors.As(err, &usage), errors.As(err, &input), inScript:
 		return exitUsage
 	}
 	return exitInternal

@@ -78,7 +78,7 @@ func TestMainExitStatus(t *testing.T) {
 		{"sim --seeds", exitUsage, "", "flag needs an argument: --seeds"},
 		{"sim none.star", exitUsage, "", "open none.star: file does not exist"},
 		{"run a.star --config none.star", exitUsage, "", "open none.star: file does not exist"},
-		{"check none.jsonl --model kv", exitUsage, "", "open none.jsonl: file does not exist\nSee 'skynet check --help'."},
+		{"check none.jsonl --model kv", exitUsage, "", "skynet: open none.jsonl: file does not exist\n"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			s, stdout, stderr := fakeState(strings.Fields(c.args)...)
@@ -127,7 +127,7 @@ func TestStatus(t *testing.T) {
 		{nil, exitOK},
 		{errFailed, exitFailed},
 		{&usageError{msg: "wrong"}, exitUsage},
-		{&fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}, exitUsage},
+		{inputError{fs.ErrNotExist}, exitUsage},
 		{errors.New("disk is gone"), exitInternal},
 	} {
 		if got := status(c.err); got != c.want {

@@ -115,9 +115,10 @@ func TestParseCheck(t *testing.T) {
 	}{
 		{"h.jsonl --model kv", checkOptions{"h.jsonl", "kv", 0, "text"}, ""},
 		{"- --model queue --states 10 --format json", checkOptions{"-", "queue", 10, "json"}, ""},
+		{"h.jsonl --model register/key", checkOptions{"h.jsonl", "register/key", 0, "text"}, ""},
 		{"h.jsonl", checkOptions{}, "got no --model, want one of"},
 		{"--model kv", checkOptions{}, "got 0 operands, want one: the file of the history"},
-		{"h.jsonl --model stack", checkOptions{}, `--model: got "stack", want one of register, kv, queue, set`},
+		{"h.jsonl --model stack", checkOptions{}, `--model: got "stack", want one of kv, lock, queue, register, set`},
 		{"h.jsonl --model kv --states 0", checkOptions{}, `--states: got "0", want a whole number from 1`},
 	} {
 		flags := newFlags()

@@ -76,7 +76,7 @@ func readable(s *State, names ...string) error {
 			continue
 		}
 		if _, err := s.Files.ReadFile(name); err != nil {
-			return &usageError{msg: err.Error()}
+			return inputError{err}
 		}
 	}
 	return nil
