@@ -160,7 +160,7 @@ func (l *linter) node(n ast.Node, stack []ast.Node) {
 		}
 	case *ast.RangeStmt:
 		if t := l.pkg.TypesInfo.TypeOf(n.X); t != nil && isMap(t) {
-			l.report(n, "range over a map of type %s: sort the keys first", types.TypeString(t, types.RelativeTo(l.pkg.Types)))
+			l.report(n, "range over a map of type %s: range over slices.Sorted(maps.Keys(m)), or copy with maps.Copy", types.TypeString(t, types.RelativeTo(l.pkg.Types)))
 		}
 	case *ast.SelectorExpr:
 		l.use(n, n.Sel, stack)

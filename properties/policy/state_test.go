@@ -78,7 +78,7 @@ func (l *linter) mutable(t types.Type, seen []types.Type) string {
 }
 
 // writes are what a package changes: variables of its own level, in whole or in part, and fields of struct types. Taking
-// an address counts as a change, since it cannot be seen what comes of it.
+// an address counts as a change, since it cannot be seen what comes of it; what init does is over before any run begins.
 type writes struct {
 	vars   map[types.Object]token.Position // and where first
 	fields map[*types.TypeName]bool
@@ -95,6 +95,8 @@ func writesOf(pkg *packages.Package) writes {
 	for _, f := range pkg.Syntax {
 		ast.Inspect(f, func(n ast.Node) bool {
 			switch n := n.(type) {
+			case *ast.FuncDecl:
+				return n.Recv != nil || n.Name.Name != "init"
 			case *ast.AssignStmt:
 				for _, e := range n.Lhs {
 					note(e)

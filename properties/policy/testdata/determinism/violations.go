@@ -119,7 +119,8 @@ var (
 	growing   = &list{}        // want "holds a pointer to determinism.list"
 	pipe      = make(chan int) // want "holds a channel"
 	pool      sync.Pool        // want "variable pool is written" "sync.Pool: what it hands out"
-	excused   int              //determinism:ok written by init only
+	excused   = 0              //determinism:ok counts for a debugger that is attached by hand
+	filled    [3]int
 
 	_ fmt.Stringer = (*counted)(nil)
 )
@@ -136,10 +137,11 @@ func (c *counted) inc() { c.n++ }
 
 func (c *counted) String() string { return fmt.Sprint(c.n) }
 
-func init() { excused = 1 }
+func init() { filled[0] = 1 }
 
 func state() {
 	counter++
+	excused++
 	cache["a"] = table["a"]
 	_ = &addressed
 	delete(emptied, "a")
@@ -148,7 +150,7 @@ func state() {
 	pool.Put(names[0])
 	counter := 0 // a local of the same name
 	counter++
-	_, _, _, _, _, _, _, _, _, _ = errSentinel, pattern, function, pointer, pipe, nested, locks[0].TryLock, counter, points, growing
+	_, _, _, _, _, _, _, _, _, _, _ = errSentinel, pattern, function, pointer, pipe, nested, locks[0].TryLock, counter, points, filled[0], growing
 }
 
 func floats(x float64, n int) {
