@@ -26,14 +26,16 @@ type tally struct {
 type progress struct {
 	out         io.Writer
 	tty         bool
+	columns     int // of the terminal: a line that wraps cannot be redrawn
 	now         func() time.Time
 	begun, last time.Time
 	drawn       bool // the terminal's line holds something
 }
 
-func newProgress(out io.Writer, tty bool, now func() time.Time) *progress {
-	at := now()
-	return &progress{out: out, tty: tty, now: now, begun: at, last: at}
+// newProgress shows progress on the standard error of s.
+func newProgress(s *State) *progress {
+	at := s.Now()
+	return &progress{out: s.Stderr, tty: s.StderrTTY, columns: s.Columns, now: s.Now, begun: at, last: at}
 }
 
 // update shows t, unless something was shown a moment ago. Errors of the writer are ignored: progress is a courtesy.
@@ -49,10 +51,20 @@ func (p *progress) update(t tally) {
 	line := t.line(at.Sub(p.begun), p.tty)
 	if p.tty {
 		p.drawn = true
+		line = cut(line, p.columns-1) // the last column stays free: some terminals wrap when it is filled
 		fmt.Fprintf(p.out, "\r\x1b[K%s", line)
 		return
 	}
 	fmt.Fprintln(p.out, line)
+}
+
+// cut shortens a line to so many characters, or leaves it if that is not positive.
+func cut(line string, columns int) string {
+	runes := []rune(line)
+	if columns <= 0 || len(runes) <= columns {
+		return line
+	}
+	return string(runes[:columns-1]) + "…"
 }
 
 // done clears the terminal's line, so that the summary takes its place.

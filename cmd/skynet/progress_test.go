@@ -15,7 +15,7 @@ func (c *fakeClock) now() time.Time { return c.at }
 func TestProgressRedrawsOneLineOnATerminal(t *testing.T) {
 	clock := &fakeClock{time.Unix(1000, 0)}
 	var out bytes.Buffer
-	p := newProgress(&out, true, clock.now)
+	p := newProgress(&State{Stderr: &out, StderrTTY: true, Columns: 100, Now: clock.now})
 	for done := range uint64(1000) { // one update each millisecond for a second
 		clock.at = clock.at.Add(time.Millisecond)
 		p.update(tally{name: "quorum", done: done, total: 2000, failed: 1, steps: done * 3000})
@@ -40,7 +40,7 @@ func TestProgressRedrawsOneLineOnATerminal(t *testing.T) {
 func TestProgressIsPlainAndRareElsewhere(t *testing.T) {
 	clock := &fakeClock{time.Unix(1000, 0)}
 	var out bytes.Buffer
-	p := newProgress(&out, false, clock.now)
+	p := newProgress(&State{Stderr: &out, Now: clock.now})
 	p.update(tally{name: "quorum"})
 	for done := range uint64(25) { // one update each second
 		clock.at = clock.at.Add(time.Second)
@@ -50,6 +50,17 @@ func TestProgressIsPlainAndRareElsewhere(t *testing.T) {
 	want := "quorum 9/25 seeds, 0 failed, 0 steps/s, 18s left\nquorum 19/25 seeds, 0 failed, 0 steps/s, 6s left\n"
 	if got := out.String(); got != want {
 		t.Errorf("output = %q, want %q", got, want)
+	}
+}
+
+func TestProgressNeverWraps(t *testing.T) {
+	clock := &fakeClock{time.Unix(1000, 0)}
+	var out bytes.Buffer
+	p := newProgress(&State{Stderr: &out, StderrTTY: true, Columns: 20, Now: clock.now})
+	clock.at = clock.at.Add(time.Second)
+	p.update(tally{name: "scenarios/quorum.star", done: 1, total: 2})
+	if got, want := out.String(), "\r\x1b[Kscenarios/quorum.s…"; got != want {
+		t.Errorf("line = %q, want %q, which is shorter than the terminal is wide", got, want)
 	}
 }
 

@@ -21,6 +21,9 @@ type State struct {
 	// StdoutTTY and StderrTTY say that a person is watching: colour and redrawn lines are welcome.
 	StdoutTTY, StderrTTY bool
 
+	// Columns is the width of the terminal behind Stderr, 0 if there is none.
+	Columns int
+
 	// Signals begins the delivery of SIGINT and SIGTERM, which end the process until it is called. The first signal asks
 	// for an orderly end, a second one for any end.
 	Signals func() <-chan os.Signal
@@ -42,6 +45,10 @@ func (diskFiles) Create(name string) (io.WriteCloser, error) { return os.Create(
 
 // machine is the state of the process.
 func machine() *State {
+	columns, _, err := term.GetSize(int(os.Stderr.Fd()))
+	if err != nil {
+		columns = 0
+	}
 	return &State{
 		Args:      os.Args[1:],
 		Env:       os.Getenv,
@@ -50,6 +57,7 @@ func machine() *State {
 		Stderr:    os.Stderr,
 		StdoutTTY: term.IsTerminal(int(os.Stdout.Fd())),
 		StderrTTY: term.IsTerminal(int(os.Stderr.Fd())),
+		Columns:   columns,
 		Signals:   notified,
 		Files:     diskFiles{},
 		Now:       time.Now,
