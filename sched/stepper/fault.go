@@ -27,7 +27,8 @@ func (n *Node) Halt() {
 func (n *Node) Halted() bool { return n.halted }
 
 // Pause stops the node's world without its knowledge, as a stopped process or a frozen virtual machine: no turn begins,
-// no turn ends, no timer fires and no offload is done until Resume. Its clocks go on. It is idempotent.
+// no turn ends, no timer fires, no offload is done and no event of [Node.At] happens until Resume. Its clocks go on. It
+// is idempotent.
 func (n *Node) Pause() {
 	if n.paused {
 		return

@@ -175,6 +175,14 @@ func (n *Node) NewTimer(fire func()) sched.Timer {
 	}
 }
 
+// At is [Stepper.At] for an event that happens to the node, such as the arrival of a packet: it is held while the node is
+// paused and vanishes when the node halts. So a node is a [sched.Timeline], too.
+func (n *Node) At(t sched.Time, what sched.Action, fire func()) sched.Timer {
+	e := &event{step: n.step, node: n, what: what, fire: fire}
+	e.Reset(t)
+	return e
+}
+
 // SetOffloadLatency sets the model of how long offloaded work takes, a function that may draw from the node's stream
 // of latencies; nil is [DefaultOffloadLatency], always.
 func (n *Node) SetOffloadLatency(model func(*sched.Stream) time.Duration) {

@@ -175,6 +175,20 @@ func TestRestartDrawsAnew(t *testing.T) {
 	}
 }
 
+// TestNodeEvents has packets arrive at a node that is paused, resumed and halted.
+func TestNodeEvents(t *testing.T) {
+	b := newBench(stepper.NodeOptions{})
+	var tl sched.Timeline = b.n
+	for i := range 4 {
+		tl.At(sched.Time(ms(i)), sched.Action{}, func() { b.log(i) })
+	}
+	b.at(500*us, b.n.Pause)
+	b.at(1500*us, b.n.Resume)
+	b.at(2500*us, b.n.Halt)
+	b.at(ms(3), func() { tl.At(0, sched.Action{}, func() { b.log("stale") }) })
+	b.want(t, time.Second, "0@0s", "1@1.5ms", "2@2ms")
+}
+
 func TestMoveWall(t *testing.T) {
 	b := newBench(stepper.NodeOptions{Epoch: 1_000_000_000})
 	b.n.NewTimer(func() { b.log(b.n.Wall()) }).Reset(sched.Time(ms(2)))

@@ -81,7 +81,7 @@ func (s *Stepper) stream(node int32, path ...string) *sched.Stream {
 // At calls fire at virtual time t, or at once if t has passed; what is folded into the trace just before.
 func (s *Stepper) At(t sched.Time, what sched.Action, fire func()) sched.Timer {
 	e := &event{step: s, what: what, fire: fire}
-	s.set(e, max(t, s.Now()))
+	e.Reset(t)
 	return e
 }
 
