@@ -158,7 +158,7 @@ func prune(m *Model, calls []call) []*call {
 	return kept
 }
 
-// observe returns for each value the earliest return of a call that saw it, and how many calls introduce it.
+// observe returns for each value the earliest return of a call that saw it, or may have, and how many calls introduce it.
 func observe(m *Model, calls []*call) (seen map[history.Value]int64, adders map[history.Value]int, understood, denied bool) {
 	seen = make(map[history.Value]int64)
 	adders = map[history.Value]int{history.Value(m.initial.text): 1}
@@ -175,10 +175,7 @@ func observe(m *Model, calls []*call) (seen map[history.Value]int64, adders map[
 		if c.adds != "" {
 			adders[c.adds]++
 		}
-		if !c.known {
-			continue
-		}
-		if c.sees != "" {
+		if c.sees != "" { // an unknown swap too: it may depend on the value, and bounds nothing as its ret is open
 			saw(c.sees, c.ret)
 		}
 		for _, v := range c.seesAll {
