@@ -121,11 +121,7 @@ func (c *copier) value(whole starlark.Value, depth int) (starlark.Value, bool, *
 	case *starlarkstruct.Struct:
 		return c.structure(v, depth+1)
 	case Sendable:
-		w, err := v.CopyForSend()
-		if err != nil {
-			return nil, false, refuse("%v", err)
-		}
-		return w, w != starlark.Value(v), nil
+		return c.sendable(v, depth+1)
 	}
 	return nil, false, unsendable(whole)
 }
@@ -264,6 +260,21 @@ func (c *copier) structure(s *starlarkstruct.Struct, depth int) (starlark.Value,
 		return s, false, nil
 	}
 	return starlarkstruct.FromKeywords(s.Constructor(), fields), true, nil
+}
+
+func (c *copier) sendable(v Sendable, depth int) (starlark.Value, bool, *Error) {
+	w, err := v.CopyForSend()
+	if err != nil {
+		return nil, false, refuse("%v", err)
+	}
+	if w == starlark.Value(v) || scalar(w) {
+		return w, w != starlark.Value(v), nil
+	}
+	out, _, e := c.value(w, depth)
+	if e != nil {
+		return nil, false, e.standsFor(w, v)
+	}
+	return out, true, nil
 }
 
 // constructor returns the name of the struct's kind. A struct made by a provider has a function for it, which cannot

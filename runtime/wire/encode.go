@@ -255,7 +255,10 @@ func (e *encoder) sendable(v Sendable, depth int) *Error {
 	if w == starlark.Value(v) {
 		return refuse("%s cannot be sent to another node", v.Type())
 	}
-	return e.value(w, depth)
+	if err := e.value(w, depth); err != nil {
+		return err.standsFor(w, v)
+	}
+	return nil
 }
 
 func appendExtHeader(b []byte, typ int8, n int) []byte {

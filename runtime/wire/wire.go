@@ -43,9 +43,9 @@ const (
 type Sendable interface {
 	starlark.Value
 
-	// CopyForSend returns the value to be received: the value itself if it is immutable or frozen, else a copy that
-	// shares no mutable state with it. Only an [Extension], or what CopyForSend returns as a value of this package's
-	// own kinds, can be sent to another node.
+	// CopyForSend returns the value itself if it is immutable, else a value of Starlark's own kinds that is received in
+	// its place, such as a struct of its fields. What that contains is copied in turn, and must not be copied here:
+	// a value that contains itself would never end. Only an [Extension] can return itself and be sent to another node.
 	CopyForSend() (starlark.Value, error)
 }
 
@@ -102,6 +102,14 @@ func (e *Error) left(v starlark.Value) *Error {
 		e.Path, e.Reason = "", v.Type()+" contains itself"
 	}
 	return e
+}
+
+// standsFor tells the error that container w was made for v: a v that contains itself makes another w each time.
+func (e *Error) standsFor(w, v starlark.Value) *Error {
+	if e.inner == w {
+		e.inner = nil
+	}
+	return e.left(v)
 }
 
 func unsendable(v starlark.Value) *Error { return refuse("%s cannot be sent in a message", v.Type()) }

@@ -261,7 +261,10 @@ func (a *address) CopyForSend() (starlark.Value, error) { return a, nil }
 func (a *address) WireType() int8                       { return 20 }
 func (a *address) AppendWire(b []byte) []byte           { return append(b, a.name...) }
 
-type record struct{ opaque }
+type record struct {
+	opaque
+	field starlark.Value
+}
 
 func (r *record) CopyForSend() (starlark.Value, error) {
 	if r.name == "broken" {
@@ -270,7 +273,10 @@ func (r *record) CopyForSend() (starlark.Value, error) {
 	if r.name == "local" {
 		return r, nil
 	}
-	return starlarkstruct.FromKeywords(starlarkstruct.Default, nil), nil
+	if r.field == nil {
+		return starlarkstruct.FromKeywords(starlarkstruct.Default, nil), nil
+	}
+	return starlarkstruct.FromStringDict(starlarkstruct.Default, starlark.StringDict{"x": r.field}), nil
 }
 
 func TestExtensions(t *testing.T) {
@@ -298,7 +304,7 @@ func TestExtensions(t *testing.T) {
 
 func TestSendables(t *testing.T) {
 	frozen := starlark.NewDict(1)
-	must(t, frozen.SetKey(starlark.String("k"), &record{opaque{"r"}}))
+	must(t, frozen.SetKey(starlark.String("k"), &record{opaque: opaque{"r"}}))
 	frozen.Freeze()
 	got, err := Copy(frozen)
 	if err != nil || got.String() != `{"k": struct()}` {
@@ -309,12 +315,36 @@ func TestSendables(t *testing.T) {
 	if got, err := new(Decoder).Value(b); err != nil || got.String() != `{"k": struct()}` {
 		t.Errorf("got %v, %v, want the record's copy", got, err)
 	}
-	list := starlark.NewList([]starlark.Value{starlark.None, &record{opaque{"broken"}}})
+	list := starlark.NewList([]starlark.Value{starlark.None, &record{opaque: opaque{"broken"}}})
 	if _, err := Copy(list); err == nil || err.Error() != "[1]: record broken is broken" {
 		t.Errorf("got %v", err)
 	}
-	if _, err := AppendValue(nil, &record{opaque{"local"}}); err == nil || !strings.Contains(err.Error(), "to another node") {
+	if _, err := AppendValue(nil, &record{opaque: opaque{"local"}}); err == nil || !strings.Contains(err.Error(), "to another node") {
 		t.Errorf("a value without encoding: got %v", err)
+	}
+}
+
+// TestSendableThatContainsItself: a value that is sent as something else is still found to contain itself, and what it
+// contains is copied.
+func TestSendableThatContainsItself(t *testing.T) {
+	r := &record{opaque: opaque{"state"}}
+	for _, inner := range []starlark.Value{r, starlark.NewList([]starlark.Value{r}), starlark.Tuple{r}} {
+		r.field = inner
+		want := "contains itself"
+		if _, err := Copy(r); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("copy: got %v, want %s", err, want)
+		}
+		if _, err := AppendValue(nil, r); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("encode: got %v, want %s", err, want)
+		}
+	}
+	list := starlark.NewList([]starlark.Value{starlark.None})
+	r.field = list
+	got, err := Copy(r)
+	must(t, err)
+	must(t, list.Append(starlark.None))
+	if got.String() != "struct(x = [None])" {
+		t.Errorf("got %s, which shares the list", got)
 	}
 }
 
