@@ -230,7 +230,8 @@ func reuse(b []byte) []byte {
 	return b[:0]
 }
 
-// Tick does what is due at now: it sends a ping, or fails because the peer was silent for too long.
+// Tick does what is due at now: it sends a ping, or fails because the peer was silent for too long. It must be called every
+// Heartbeat or more often.
 func (l *Link) Tick(now sched.Time) error {
 	if l.err != nil {
 		return l.err
@@ -251,15 +252,6 @@ func (l *Link) who() string {
 		return fmt.Sprintf("node %q", name)
 	}
 	return "the peer"
-}
-
-// Next is when Tick must be called next.
-func (l *Link) Next() sched.Time {
-	silence := l.heard.Add(l.config.Silence)
-	if !l.greeted {
-		return silence
-	}
-	return min(l.pinged.Add(l.config.Heartbeat), silence)
 }
 
 // End tells the link that the peer sends nothing more. It fails if that is in the middle of a frame, or before hello.

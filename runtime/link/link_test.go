@@ -120,11 +120,10 @@ func (c *conversation) input(name string, p []byte, split int) string {
 func (c *conversation) tick(step time.Duration) (out string) {
 	c.now = c.now.Add(step)
 	for _, name := range c.names {
-		l := c.links[name]
-		if err := l.Tick(c.now); err != nil {
+		if err := c.links[name].Tick(c.now); err != nil {
 			out += fmt.Sprintf("%s: error: %v\n", name, err)
 		} else {
-			out += fmt.Sprintf("%s: next at %v\n", name, l.Next())
+			out += fmt.Sprintf("%s: alive at %v\n", name, c.now)
 		}
 	}
 	return out
