@@ -7,8 +7,8 @@
 //     copied.
 //   - What [Copy] refuses, [AppendValue] refuses with the same path and reason, and the reverse, but for two things that
 //     only matter between nodes: the size in bytes, and a [Sendable] that is no [Extension].
-//   - A decoded value equals the encoded one and has the same types, tuple and list apart, and the same order of keys.
-//     Equal values of the same types and order have equal bytes.
+//   - A decoded value equals the encoded one, with the same types (a tuple stays a tuple) and the same order of keys.
+//     Equal values of the same types and order have equal bytes, but for 0.0 and -0.0.
 //   - [Decoder] never panics and never reads beyond its input. Its memory is bounded by [MaxElements], whatever the
 //     bytes say.
 //
