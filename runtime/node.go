@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
-	"sort"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -268,24 +269,24 @@ func (n *Node) forget(s *Service) {
 
 // Services lists the live services in the order of their launch.
 func (n *Node) Services() []*Service {
-	var all []*Service
-	n.services.Range(func(_, v any) bool {
-		all = append(all, v.(*Service))
-		return true
-	})
-	sort.Slice(all, func(i, j int) bool { return all[i].addr.id < all[j].addr.id })
+	ids := slices.Sorted(keys[uint64](&n.services))
+	all := make([]*Service, 0, len(ids))
+	for _, id := range ids {
+		if s := n.service(id); s != nil {
+			all = append(all, s)
+		}
+	}
 	return all
 }
 
 // Names lists the registered names, sorted.
-func (n *Node) Names() []string {
-	var names []string
-	n.names.Range(func(k, _ any) bool {
-		names = append(names, k.(string))
-		return true
-	})
-	sort.Strings(names)
-	return names
+func (n *Node) Names() []string { return slices.Sorted(keys[string](&n.names)) }
+
+// keys lists the keys of a concurrent map, in no order.
+func keys[K any](m *sync.Map) iter.Seq[K] {
+	return func(yield func(K) bool) {
+		m.Range(func(k, _ any) bool { return yield(k.(K)) }) //determinism:ok every caller sorts
+	}
 }
 
 // Launch starts a script (or a Go handler) as a service; name, unless empty, is registered for it before its first

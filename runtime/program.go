@@ -11,7 +11,9 @@ import (
 
 // Dialect is the Starlark that services and scenarios are written in: while, recursion, sets and control flow at the top
 // level are on; a global is still bound only once, so that a service's globals can be read from outside.
-var Dialect = syntax.FileOptions{Set: true, While: true, TopLevelControl: true, Recursion: true}
+func Dialect() *syntax.FileOptions {
+	return &syntax.FileOptions{Set: true, While: true, TopLevelControl: true, Recursion: true}
+}
 
 // Programs compiles each script once and initialises each loaded module once, for all the services (and, in simulation,
 // all the nodes and worlds) that share it. It is safe for concurrent use.
@@ -72,7 +74,7 @@ func (p *Programs) compile(name string) (*Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("script %q: %w", name, err)
 	}
-	_, program, err := starlark.SourceProgramOptions(&Dialect, name, src, p.predeclared.Has)
+	_, program, err := starlark.SourceProgramOptions(Dialect(), name, src, p.predeclared.Has)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,30 @@
+// Package runtime is a node: services written in Starlark or Go, their mailboxes, sessions, timers and names, and the
+// cluster that nodes form. It is the same code in production and in simulation: it sees the world only through a
+// [skynet/sched.Scheduler] and a [skynet/vnet.Network], and never asks which one it has.
+//
+// # The way of a message
+//
+// skynet.call in a script is coroutine.call (call.go): it resolves the destination, copies the arguments, notes in the
+// wait table (wait.go) that this coroutine awaits a reply until a deadline, puts a message into the callee's mailbox
+// (message.go) and suspends. The scheduler gives the callee a turn, Service.Run (service.go), which takes the message and
+// runs the command on a pooled coroutine (coroutine.go); when the function returns, coroutine.finish copies the result
+// and puts the reply into the caller's mailbox, where Service.handle completes the wait and resumes the caller. A call of
+// another node is handed to the cluster's own service instead (cluster.go), which writes it to a link (clusterlink.go);
+// there it becomes a message like any other.
+//
+// # Guarantees
+//
+//   - A service handles one message at a time; handlers of one service interleave only where they block.
+//   - Messages from one service to another arrive in the order they were sent, each at most once. Between different
+//     senders there is no order. Over the cluster this holds for the requests of one node to another, as long as their
+//     link lives; a reply and a request of the opposite direction are not ordered.
+//   - A call ends: with the reply, or with an error of one of the kinds of [Kind], at the latest at its deadline. Whatever
+//     happens to the callee (it fails, exits, is killed, never answers), the caller hears about it.
+//   - A deadline travels: what a handler calls has no later deadline than the request it handles.
+//   - A request is answered once; an answer nobody waits for any more is dropped.
+//   - The receiver of a message shares no mutable state with its sender.
+//   - A handler that exceeds its step budget is stopped with an error that says where; its service and all others go on.
+//   - Requests that arrive before init has returned wait for it.
+//   - What a service holds (names, sockets, listeners, suspended handlers, waiting callers) is released when it ends.
+//   - The number of an address is never used again by its node; the upper half of its id is the node's incarnation.
+package runtime
