@@ -2,8 +2,8 @@ package check
 
 import (
 	"fmt"
+	"maps"
 	"slices"
-	"sort"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -125,12 +125,7 @@ var (
 
 // known lists the spellings, for messages.
 func (v verbs) known() string {
-	names := make([]string, 0, len(v))
-	for name := range v {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	return strings.Join(names, " ")
+	return strings.Join(slices.Sorted(maps.Keys(v)), " ")
 }
 
 // find sets the verb of c and checks the number of arguments: least to most.

@@ -2,6 +2,7 @@ package check
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/anishathalye/porcupine"
@@ -126,13 +127,13 @@ func hash(s string) uint64 {
 //     taken out again, unless somebody was told that a value was not there.
 //   - If it is the only one to introduce a value that somebody saw, it took effect before that one returned.
 func prune(m *Model, calls []call) []*call {
+	copies := slices.Clone(calls)
 	out := make([]*call, 0, len(calls))
 	pending := false
-	for i := range calls {
-		c := calls[i]
-		if c.known || !c.pure {
+	for i := range copies {
+		if c := &copies[i]; c.known || !c.pure {
 			pending = pending || !c.known
-			out = append(out, &c)
+			out = append(out, c)
 		}
 	}
 	if !pending {
