@@ -107,6 +107,7 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 			s.die()
 			return false
 		}
+		turn.Messages++ // before the work, so that what it sends leaves after its cost
 		switch {
 		case s.preempted != nil:
 			co := s.preempted
@@ -121,11 +122,11 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 				s.afterTurn()
 			}
 			if !s.mail.take(&m) {
+				turn.Messages--
 				return false
 			}
 			s.handle(&m)
 		}
-		turn.Messages++
 		if s.preempted != nil {
 			return true
 		}
@@ -298,7 +299,7 @@ func (s *Service) setAlarm(at sched.Time) {
 
 // expire completes the waits whose deadline has passed, in order of their deadlines, and sets the alarm to the next one.
 func (s *Service) expire() {
-	now := s.turn.Now
+	now := s.node.sched.Now()
 	for !s.ending {
 		w, ok := s.waits.expired(now)
 		if !ok {

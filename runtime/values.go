@@ -99,17 +99,13 @@ func (r *record) SetField(name string, v starlark.Value) error {
 	return starlark.NoSuchAttrError(fmt.Sprintf("state has no field .%s%s", name, hint(name, r.names)))
 }
 
-// CopyForSend makes a struct of the fields.
+// CopyForSend makes a struct of the fields, which is copied in turn.
 func (r *record) CopyForSend() (starlark.Value, error) {
 	fields := make(starlark.StringDict, len(r.names))
 	for i, name := range r.names {
-		v, err := wire.Copy(r.values[i])
-		if err != nil {
-			return nil, fmt.Errorf(".%s: %w", name, err)
-		}
-		fields[name] = v
+		fields[name] = r.values[i]
 	}
-	return starlarkstruct.FromStringDict(starlark.String("struct"), fields), nil
+	return starlarkstruct.FromStringDict(starlarkstruct.Default, fields), nil
 }
 
 // timerValue is what skynet.timeout returns.
