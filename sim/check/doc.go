@@ -41,7 +41,8 @@
 //   - Operations that failed are not in the search. Unknown ones may take effect at any time after their invocation,
 //     or never, and whatever they would have returned is accepted.
 //   - The verdict, the number of states and the evidence depend on model, history and budget only: not on time, not on
-//     the machine, not on goroutines. Partitions are searched one by one in the order of their keys.
+//     the machine, not on goroutines. Partitions are searched one by one in the order of their keys; porcupine runs
+//     each search on a goroutine, and the check waits for it.
 //   - A budget that runs out gives the verdict unknown, never ok. A violation is only ever reported if it was proven.
 //   - An operation that a model cannot understand, or a model that fails, is an error and no verdict.
 package check

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -43,7 +44,7 @@ func narrow(p partition, r *search) (*search, *call) {
 			ends = append(ends, c)
 		}
 	}
-	slices.SortFunc(ends, func(a, b *call) int { return int(a.ret - b.ret) })
+	slices.SortFunc(ends, func(a, b *call) int { return cmp.Compare(a.ret, b.ret) })
 	low, high := 0, len(ends)-1 // ends[high] is known to end a violated prefix
 	for low < high {
 		middle := (low + high) / 2

@@ -266,8 +266,8 @@ func forAll(t *testing.T, runs int, holds func(m *Model, rng *sched.Stream) bool
 }
 
 func TestExecutedHistoriesAreAccepted(t *testing.T) {
-	forAll(t, 300, func(m *Model, rng *sched.Stream) bool {
-		h := execute(rng, m.Name(), 10+rng.IntN(40))
+	forAll(t, 200, func(m *Model, rng *sched.Stream) bool {
+		h := execute(rng, m.Name(), 10+rng.IntN(25))
 		v := Linearizable(m, h, Budget{})
 		if v.Result == Violated || v.Result == Failed {
 			t.Log(print(v))
@@ -307,7 +307,7 @@ func TestImpossibleResultIsRejected(t *testing.T) {
 
 func TestAgreesWithEveryPermutation(t *testing.T) {
 	found := map[Result]int{}
-	forAll(t, 1500, func(m *Model, rng *sched.Stream) bool {
+	forAll(t, 800, func(m *Model, rng *sched.Stream) bool {
 		h := guess(rng, m.Name(), 2+rng.IntN(6))
 		want := Violated
 		if permute(newReference(m.Name()), happened(h)) {
@@ -329,8 +329,8 @@ func TestAgreesWithEveryPermutation(t *testing.T) {
 }
 
 func TestSpentBudgetIsUndecided(t *testing.T) {
-	forAll(t, 100, func(m *Model, rng *sched.Stream) bool {
-		h := execute(rng, m.Name(), 40)
+	forAll(t, 60, func(m *Model, rng *sched.Stream) bool {
+		h := execute(rng, m.Name(), 25)
 		full := Linearizable(m, h, Budget{})
 		if full.Partitions != 1 || full.States < 2 {
 			return true

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"io"
 	"slices"
 	"strconv"
@@ -29,7 +30,7 @@ func (h History) events() []event {
 			events = append(events, event{op, true})
 		}
 	}
-	slices.SortFunc(events, func(a, b event) int { return int(a.index() - b.index()) })
+	slices.SortFunc(events, func(a, b event) int { return cmp.Compare(a.index(), b.index()) })
 	return events
 }
 
