@@ -273,8 +273,7 @@ func BenchmarkKV(b *testing.B) {
 	b.ReportMetric(float64(b.N)*float64(len(h.Operations))/b.Elapsed().Seconds(), "ops/s")
 }
 
-// BenchmarkRegister is one register that 20 clients use at the same time: the search is exponential and ends with the
-// budget.
+// BenchmarkRegister is one register that 20 clients use at the same time: the cost of a state in one long partition.
 func BenchmarkRegister(b *testing.B) {
 	rng := sched.NewStream(2, "bench")
 	var r history.Recorder
