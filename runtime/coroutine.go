@@ -47,6 +47,8 @@ type coroutine struct {
 	value   starlark.Value
 	err     error
 	killed  bool
+
+	cancelled bool // the thread was told to stop
 }
 
 // job is what a coroutine runs: a Starlark callable, or Go code.
@@ -193,7 +195,10 @@ func (co *coroutine) answer(value starlark.Value, err *CallError) {
 func (co *coroutine) recycle() {
 	co.svc, co.job, co.source, co.session, co.deadline = nil, job{}, nil, 0, 0
 	co.value, co.err, co.what, co.target, co.killed = nil, nil, "", "", false
-	co.thread.Uncancel()
+	if co.cancelled {
+		co.cancelled = false
+		co.thread.Uncancel()
+	}
 }
 
 // charge tells the turn what the script has executed so far, so that virtual clocks and sends stand where the script is.
@@ -207,12 +212,13 @@ func (co *coroutine) charge() {
 func onMaxSteps(th *starlark.Thread) {
 	co := th.Local(coroutineKey).(*coroutine)
 	if th.Steps >= co.stepsB {
+		co.cancelled = true
 		th.Cancel(fmt.Sprintf("step budget of %d exceeded (endless loop?)", co.svc.node.limits.Steps))
 		return
 	}
 	th.SetMaxExecutionSteps(min(th.Steps+co.svc.node.limits.Slice, co.stepsB))
 	if !co.yield(preempted) || co.killed {
-		co.killed = true
+		co.killed, co.cancelled = true, true
 		th.Cancel(errKilled.Error())
 	}
 }

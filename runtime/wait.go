@@ -133,13 +133,16 @@ func (w *waits) down(i int) {
 
 func (w *waits) unheap(i int) {
 	last := len(w.heap) - 1
-	w.swap(i, last)
-	w.slots[w.heap[last]].at = -1
-	w.heap = w.heap[:last]
-	if i < last {
-		w.down(i)
-		w.up(i)
+	w.slots[w.heap[i]].at = -1
+	if i == last {
+		w.heap = w.heap[:last]
+		return
 	}
+	w.heap[i] = w.heap[last]
+	w.slots[w.heap[i]].at = int32(i)
+	w.heap = w.heap[:last]
+	w.down(i)
+	w.up(i)
 }
 
 // sleepUntil suspends the coroutine until the deadline (0: for ever) or until somebody completes the wait; woken tells

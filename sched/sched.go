@@ -52,8 +52,9 @@ type Turn struct {
 	// keep free lists that need no lock.
 	Worker int
 
-	// Now is the monotonic clock when the turn began. It is read once per turn, because a clock read costs as much as
-	// the handling of a small message.
+	// Now is the monotonic clock when the turn began. Workers let one reading serve several short turns, because it costs
+	// as much as the handling of a small message: there it may be some dozens of microseconds old. For the exact time
+	// ask the scheduler.
 	Now Time
 
 	// Budget is how many messages the task may handle in this turn: 1 on the stepper, so that every message is a

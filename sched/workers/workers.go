@@ -44,6 +44,12 @@ const (
 	nextLimit = 64
 	// batch is how many tasks are stolen at a time, at most.
 	batch = 32
+	// clockEvery is for how many short turns one reading of the clock serves: a reading costs as much as the handling
+	// of a small message. Short is a turn of at most shortTurn messages and shortTurnSteps Starlark steps, so a
+	// reading is a few dozen microseconds old at the most while a worker is busy.
+	clockEvery     = 16
+	shortTurn      = 2
+	shortTurnSteps = 500
 )
 
 // Workers runs tasks on goroutines. It implements [sched.Scheduler]; every method may be called from any goroutine.
@@ -74,10 +80,11 @@ type worker struct {
 	index int
 	wake  chan struct{}
 
-	turns uint // turns run, for looking outside now and then
-	nexts int  // turns in a row that came from next
-	turn  sched.Turn
-	_     [64]byte // no two workers share a cache line
+	turns    uint // turns run, for looking outside now and then
+	nexts    int  // turns in a row that came from next
+	clockAge int  // turns since the clock was read
+	turn     sched.Turn
+	_        [64]byte // no two workers share a cache line
 }
 
 // New starts the workers. They run until Close.
@@ -90,7 +97,9 @@ func New(o Options) *Workers {
 	}
 	ws := &Workers{start: time.Now(), seed: o.Seed, budget: o.Budget, workers: make([]*worker, o.Threads)}
 	for i := range ws.workers {
-		ws.workers[i] = &worker{all: ws, index: i, wake: make(chan struct{}, 1)}
+		w := &worker{all: ws, index: i, wake: make(chan struct{}, 1), clockAge: clockEvery}
+		w.turn = sched.Turn{Worker: i, Owner: w}
+		ws.workers[i] = w
 	}
 	ws.fires.init()
 	ws.offload.init()
@@ -158,10 +167,15 @@ func (w *worker) loop() {
 	}
 }
 
-// run gives t a turn.
+// run gives t a turn. The clock is read again after every long turn, and at the latest after clockEvery short ones.
 func (w *worker) run(t sched.Task) {
-	w.turn = sched.Turn{Worker: w.index, Now: w.all.Now(), Budget: w.all.budget, Owner: w}
-	if t.Run(&w.turn) {
+	turn := &w.turn
+	if w.clockAge++; w.clockAge >= clockEvery || turn.Messages > shortTurn || turn.Steps > shortTurnSteps {
+		w.clockAge = 0
+		turn.Now = w.all.Now()
+	}
+	turn.Budget, turn.Messages, turn.Steps = w.all.budget, 0, 0
+	if t.Run(turn) {
 		w.queue.push(t)
 		if w.next.full() || w.queue.len() > 1 {
 			w.all.wakeOne()
@@ -177,6 +191,7 @@ func (w *worker) find() sched.Task {
 	if t := w.local(); t != nil {
 		return t
 	}
+	w.clockAge = clockEvery // searching and waiting take time
 	if t := w.search(); t != nil {
 		return t
 	}
