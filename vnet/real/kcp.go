@@ -17,6 +17,7 @@ import (
 )
 
 const (
+	kcpTick   = 10 * time.Millisecond // the library's clock: when acknowledgements leave
 	kcpWindow = 1024                  // packets in flight and accepted out of order: 1.4 MB
 	kcpChunk  = 32 << 10              // one write: a session takes any amount at once when its window has room
 	kcpPoll   = 50 * time.Millisecond // how often a waiting write looks at its deadline, which Close may shorten
@@ -37,7 +38,7 @@ type kcpConn struct {
 
 func newKCP(session *kcp.UDPSession, options Options, closed func()) *kcpConn {
 	session.SetStreamMode(true)
-	session.SetNoDelay(1, 10, 2, 1) // the library's "fastest": 10 ms clock, resend after 2 skips, no congestion window
+	session.SetNoDelay(1, int(kcpTick/time.Millisecond), 2, 1) // the library's "fastest": resend after 2 skips, no congestion window
 	session.SetWindowSize(kcpWindow, kcpWindow)
 	return &kcpConn{session: session, options: options, remote: session.RemoteAddr().String(), closed: closed}
 }
@@ -155,6 +156,7 @@ func (k *kcpConn) finish(deadline time.Time) error {
 			return err
 		}
 	}
+	time.Sleep(2 * kcpTick) // the acknowledgements of what was read leave at the next tick
 	return nil
 }
 

@@ -393,10 +393,10 @@ func (p *pipe) stall(by *Fault) {
 // retry sends again what was lost, or gives up.
 func (p *pipe) retry() {
 	p.retrying = false
-	if p.mute || !p.stalled {
+	if p.mute {
 		return
 	}
-	if p.now() >= p.since.Add(p.options().StreamTimeout) {
+	if p.stalled && p.now() >= p.since.Add(p.options().StreamTimeout) {
 		p.giveUp()
 		return
 	}
