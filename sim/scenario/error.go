@@ -25,6 +25,9 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %s", e.Pos, e.Msg)
 }
 
+// Position is where the mistake is, for diagnostics; see diag.Positioned.
+func (e *Error) Position() syntax.Position { return e.Pos }
+
 func errorAt(pos syntax.Position, format string, args ...any) *Error {
 	return &Error{Pos: pos, Msg: fmt.Sprintf(format, args...)}
 }
