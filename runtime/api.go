@@ -3,6 +3,7 @@ package runtime
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	starlarkjson "go.starlark.net/lib/json"
@@ -16,17 +17,17 @@ import (
 // Predeclared returns the names every script sees: the skynet struct and its modules. The values are frozen and may be
 // shared; what they do, they do for the service in whose coroutine they are called.
 func Predeclared() starlark.StringDict {
-	log := logModule()
+	log := logLibrary()
 	state := starlark.NewBuiltin("state", stateBuiltin)
 	names := starlark.StringDict{
-		"skynet":  skynetModule(log, state),
+		"skynet":  skynetLibrary(log, state),
 		"log":     log,
 		"state":   state,
 		"struct":  starlark.NewBuiltin("struct", starlarkstruct.Make),
-		"random":  randomModule(),
-		"socket":  socketModule(),
-		"cluster": clusterModule(),
-		"store":   storeModule(),
+		"random":  randomLibrary(),
+		"socket":  socketLibrary(),
+		"cluster": clusterLibrary(),
+		"store":   storeLibrary(),
 		"json":    starlarkjson.Module,
 		"math":    starlarkmath.Module,
 	}
@@ -37,52 +38,90 @@ func Predeclared() starlark.StringDict {
 // builtin is the signature of a built-in that needs its coroutine.
 type builtin func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error)
 
-// newModule makes a module of built-ins named module.name.
-func newModule(name string, members map[string]builtin, values starlark.StringDict) *starlarkstruct.Module {
-	m := &starlarkstruct.Module{Name: name, Members: starlark.StringDict{}}
-	for word, f := range members { //determinism:ok fills a map
-		m.Members[word] = starlark.NewBuiltin(name+"."+word, func(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+// library is a module of built-ins: skynet, socket, … A word is found by going through the list, so the words of the hot
+// path come first and are found faster than in a map.
+type library struct {
+	name   string
+	words  []string
+	values []starlark.Value
+}
+
+var _ starlark.HasAttrs = (*library)(nil)
+
+// member is a word of a library and what it does.
+type member struct {
+	word string
+	do   builtin
+}
+
+func newLibrary(name string, members ...member) *library {
+	l := &library{name: name}
+	for _, m := range members {
+		l.add(m.word, starlark.NewBuiltin(name+"."+m.word, func(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 			co, err := current(th, b)
 			if err != nil {
 				return nil, err
 			}
-			return f(co, b, args, kwargs)
-		})
+			return m.do(co, b, args, kwargs)
+		}))
 	}
-	for word, v := range values { //determinism:ok fills a map
-		m.Members[word] = v
-	}
-	return m
+	return l
 }
 
-// skynetModule holds the words of Skynet's own API.
-func skynetModule(log, state starlark.Value) *starlarkstruct.Module {
-	return newModule("skynet", map[string]builtin{
-		"call":          skynetCall,
-		"send":          skynetSend,
-		"newservice":    skynetNewService,
-		"uniqueservice": skynetUniqueService,
-		"register":      skynetRegister,
-		"query":         skynetQuery,
-		"self":          skynetSelf,
-		"node":          skynetNode,
-		"source":        skynetSource,
-		"deadline":      skynetDeadline,
-		"fork":          skynetFork,
-		"sleep":         skynetSleep,
-		"timeout":       skynetTimeout,
-		"wait":          skynetWait,
-		"wakeup":        skynetWakeup,
-		"exit":          skynetExit,
-		"kill":          skynetKill,
-		"now":           skynetNow,
-		"time":          skynetTime,
-		"error":         skynetError,
-	}, starlark.StringDict{
-		"pcall": starlark.NewBuiltin("skynet.pcall", skynetPcall),
-		"log":   log,
-		"state": state,
-	})
+func (l *library) add(word string, v starlark.Value) {
+	l.words, l.values = append(l.words, word), append(l.values, v)
+}
+
+func (l *library) String() string        { return "<module " + l.name + ">" }
+func (l *library) Type() string          { return "module" }
+func (l *library) Truth() starlark.Bool  { return true }
+func (l *library) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: module") }
+func (l *library) AttrNames() []string   { return slices.Sorted(slices.Values(l.words)) }
+
+func (l *library) Freeze() {
+	for _, v := range l.values {
+		v.Freeze()
+	}
+}
+
+func (l *library) Attr(word string) (starlark.Value, error) {
+	for i, w := range l.words {
+		if w == word {
+			return l.values[i], nil
+		}
+	}
+	return nil, nil
+}
+
+// skynetLibrary holds the words of Skynet's own API.
+func skynetLibrary(log, state starlark.Value) *library {
+	l := newLibrary(
+		"skynet",
+		member{"call", skynetCall},
+		member{"send", skynetSend},
+		member{"now", skynetNow},
+		member{"self", skynetSelf},
+		member{"fork", skynetFork},
+		member{"sleep", skynetSleep},
+		member{"wait", skynetWait},
+		member{"wakeup", skynetWakeup},
+		member{"timeout", skynetTimeout},
+		member{"newservice", skynetNewService},
+		member{"uniqueservice", skynetUniqueService},
+		member{"register", skynetRegister},
+		member{"query", skynetQuery},
+		member{"node", skynetNode},
+		member{"source", skynetSource},
+		member{"deadline", skynetDeadline},
+		member{"exit", skynetExit},
+		member{"kill", skynetKill},
+		member{"time", skynetTime},
+		member{"error", skynetError},
+	)
+	l.add("pcall", starlark.NewBuiltin("skynet.pcall", skynetPcall))
+	l.add("log", log)
+	l.add("state", state)
+	return l
 }
 
 func skynetCall(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {

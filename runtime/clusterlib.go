@@ -4,17 +4,17 @@ import (
 	"fmt"
 
 	"go.starlark.net/starlark"
-	"go.starlark.net/starlarkstruct"
 )
 
-func clusterModule() *starlarkstruct.Module {
-	return newModule("cluster", map[string]builtin{
-		"call":     clusterCall,
-		"send":     clusterSend,
-		"register": clusterRegister,
-		"query":    clusterQuery,
-		"nodes":    clusterNodes,
-	}, nil)
+func clusterLibrary() *library {
+	return newLibrary(
+		"cluster",
+		member{"call", clusterCall},
+		member{"send", clusterSend},
+		member{"register", clusterRegister},
+		member{"query", clusterQuery},
+		member{"nodes", clusterNodes},
+	)
 }
 
 // remoteDestination splits the arguments of cluster.call and cluster.send: a node, a service of it (a name or an address) and

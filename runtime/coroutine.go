@@ -3,7 +3,6 @@ package runtime
 import (
 	"fmt"
 	"iter"
-	"runtime/debug"
 
 	"go.starlark.net/starlark"
 
@@ -62,7 +61,7 @@ type job struct {
 }
 
 // coroutineKey is the thread-local under which built-ins find the coroutine they run in.
-const coroutineKey = "skynet.coroutine"
+const coroutineKey = "co"
 
 // Coroutines is a pool of coroutines that nodes share out to their workers. A node makes its own unless given one; the
 // simulator gives one to all nodes of all the worlds that a sweep runs one after another.
@@ -116,6 +115,7 @@ func newCoroutine() *coroutine {
 func (co *coroutine) newThread() {
 	co.thread = &starlark.Thread{Print: printToLog, Load: loadFromCoroutine, OnMaxSteps: onMaxSteps}
 	co.thread.SetLocal(coroutineKey, co)
+	co.stepsA = 0
 }
 
 // body is the coroutine's life: a job, a hand-over, the next job.
@@ -134,8 +134,10 @@ func (co *coroutine) body(yield func(signal) bool) {
 func (co *coroutine) run() {
 	defer func() {
 		if p := recover(); p != nil {
+			err := newPanicError(p)
+			co.charge()
 			co.newThread()
-			co.finish(nil, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+			co.finish(nil, err)
 		}
 	}()
 	j := &co.job
@@ -152,8 +154,14 @@ func (co *coroutine) begin(svc *Service, j job) {
 	th := co.thread
 	th.Name = svc.label
 	co.stepsA = th.Steps
-	co.stepsB = th.Steps + svc.node.limits.Steps
-	th.SetMaxExecutionSteps(min(co.stepsA+svc.node.limits.Slice, co.stepsB))
+	co.allow(&svc.node.limits)
+}
+
+// allow gives the coroutine a fresh budget of steps.
+func (co *coroutine) allow(l *Limits) {
+	th := co.thread
+	co.stepsB = th.Steps + l.Steps
+	th.SetMaxExecutionSteps(min(th.Steps+l.Slice, co.stepsB))
 }
 
 // finish delivers the job's outcome: to the caller of a request, to then, or to the log.
@@ -161,9 +169,7 @@ func (co *coroutine) finish(value starlark.Value, err error) {
 	s := co.svc
 	switch {
 	case co.killed || s.ending && err != nil:
-		if co.session != 0 {
-			co.answer(nil, callErrorf(Dead, true, "%s ended while handling %q", s.label, co.job.what))
-		}
+		s.farewell(co)
 		if co.job.then != nil {
 			co.job.then(nil, errKilled)
 		}
@@ -223,7 +229,8 @@ func onMaxSteps(th *starlark.Thread) {
 	}
 }
 
-// block suspends the coroutine until its wait entry is completed, or killed. The caller has made the entry.
+// block suspends the coroutine until its wait entry is completed, or killed. The caller has made the entry. A handler that
+// blocks is no endless loop, so its budget begins anew.
 func (co *coroutine) block(what, target string) (starlark.Value, error) {
 	if co.killed {
 		return nil, errKilled
@@ -236,6 +243,7 @@ func (co *coroutine) block(what, target string) (starlark.Value, error) {
 		co.killed = true
 		return nil, errKilled
 	}
+	co.allow(&co.svc.node.limits)
 	return v, err
 }
 

@@ -3,6 +3,8 @@ package runtime
 import (
 	"errors"
 	"fmt"
+	"path"
+	"runtime"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -54,9 +56,39 @@ func asCallError(err error) *CallError {
 	return &CallError{Kind: Remote, Message: msg, Backtrace: backtrace, Maybe: true}
 }
 
-// describe splits an error into its message and its Starlark backtrace. The message of a Starlark error is led by the
+// panicError is a panic of Go code in a service. Its stack holds functions and lines only, since addresses and goroutines
+// differ from run to run.
+type panicError struct {
+	value any
+	stack string
+}
+
+// newPanicError must be called by the deferred function that has recovered the value.
+func newPanicError(value any) *panicError {
+	pcs := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
+	var b strings.Builder
+	for more := true; more; {
+		var f runtime.Frame
+		f, more = frames.Next()
+		fmt.Fprintf(&b, "%s (%s:%d)\n", f.Function, path.Base(f.File), f.Line)
+		if strings.HasSuffix(f.Function, ".(*coroutine).run") {
+			break
+		}
+	}
+	return &panicError{value: value, stack: b.String()}
+}
+
+// Error returns "panic: value".
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// describe splits an error into its message and its backtrace. The message of a Starlark error is led by the
 // position of the innermost script frame, so that one line says where.
 func describe(err error) (msg, backtrace string) {
+	var p *panicError
+	if errors.As(err, &p) {
+		return err.Error(), p.stack
+	}
 	var eval *starlark.EvalError
 	if !errors.As(err, &eval) {
 		return err.Error(), ""

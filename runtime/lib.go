@@ -6,14 +6,13 @@ import (
 	"strings"
 
 	"go.starlark.net/starlark"
-	"go.starlark.net/starlarkstruct"
 
 	"skynet/runtime/store"
 	"skynet/runtime/wire"
 )
 
-// logModule is log.debug, info, warn, error(message, **fields).
-func logModule() *starlarkstruct.Module {
+// logLibrary is log.debug, info, warn, error(message, **fields).
+func logLibrary() *library {
 	level := func(level slog.Level) builtin {
 		return func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 			attrs := make([]any, 0, len(kwargs))
@@ -25,9 +24,13 @@ func logModule() *starlarkstruct.Module {
 			return starlark.None, nil
 		}
 	}
-	return newModule("log", map[string]builtin{
-		"debug": level(levelDebug), "info": level(levelInfo), "warn": level(levelWarn), "error": level(levelError),
-	}, nil)
+	return newLibrary(
+		"log",
+		member{"debug", level(levelDebug)},
+		member{"info", level(levelInfo)},
+		member{"warn", level(levelWarn)},
+		member{"error", level(levelError)},
+	)
 }
 
 // words joins values with spaces, strings without quotes, as print does.
@@ -50,10 +53,11 @@ func skynetError(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs
 	return starlark.None, starlark.UnpackArgs(b.Name(), nil, kwargs)
 }
 
-// randomModule draws from the service's own stream: seeded in simulation, from the system's entropy in production.
-func randomModule() *starlarkstruct.Module {
-	return newModule("random", map[string]builtin{
-		"int": func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+// randomLibrary draws from the service's own stream: seeded in simulation, from the system's entropy in production.
+func randomLibrary() *library {
+	return newLibrary(
+		"random",
+		member{"int", func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 			var lo, hi int64
 			if err := starlark.UnpackArgs(b.Name(), args, kwargs, "lo", &lo, "hi", &hi); err != nil {
 				return nil, err
@@ -62,8 +66,8 @@ func randomModule() *starlarkstruct.Module {
 				return nil, fmt.Errorf("%s: got %d to %d, want lo <= hi", b.Name(), lo, hi)
 			}
 			return starlark.MakeInt64(co.svc.stream().Between(lo, hi)), nil
-		},
-		"chance": func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		}},
+		member{"chance", func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 			var p starlark.Float
 			if err := starlark.UnpackArgs(b.Name(), args, kwargs, "p", &p); err != nil {
 				return nil, err
@@ -72,8 +76,8 @@ func randomModule() *starlarkstruct.Module {
 				return nil, fmt.Errorf("%s: got %v, want a probability from 0 to 1", b.Name(), p)
 			}
 			return starlark.Bool(co.svc.stream().Chance(uint32(p * 1e6))), nil
-		},
-		"choice": func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		}},
+		member{"choice", func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 			var seq starlark.Indexable
 			if err := starlark.UnpackArgs(b.Name(), args, kwargs, "sequence", &seq); err != nil {
 				return nil, err
@@ -82,8 +86,8 @@ func randomModule() *starlarkstruct.Module {
 				return nil, fmt.Errorf("%s: got an empty %s", b.Name(), seq.Type())
 			}
 			return seq.Index(co.svc.stream().IntN(seq.Len())), nil
-		},
-		"shuffle": func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		}},
+		member{"shuffle", func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 			var seq starlark.Indexable
 			if err := starlark.UnpackArgs(b.Name(), args, kwargs, "sequence", &seq); err != nil {
 				return nil, err
@@ -93,14 +97,15 @@ func randomModule() *starlarkstruct.Module {
 				out[i] = seq.Index(j)
 			}
 			return starlark.NewList(out), nil
-		},
-	}, nil)
+		}},
+	)
 }
 
-// storeModule is the node's durable store. Writes are visible at once and durable after sync().
-func storeModule() *starlarkstruct.Module {
-	return newModule("store", map[string]builtin{
-		"put": storeBuiltin(func(st store.Store, co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+// storeLibrary is the node's durable store. Writes are visible at once and durable after sync().
+func storeLibrary() *library {
+	return newLibrary(
+		"store",
+		member{"put", storeBuiltin(func(st store.Store, co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 			var key string
 			var value starlark.Value
 			if err := starlark.UnpackArgs(b.Name(), args, kwargs, "key", &key, "value", &value); err != nil {
@@ -111,8 +116,8 @@ func storeModule() *starlarkstruct.Module {
 				return nil, err
 			}
 			return starlark.None, st.Apply([]store.Op{op})
-		}),
-		"get": storeBuiltin(func(st store.Store, co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		})},
+		member{"get", storeBuiltin(func(st store.Store, co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 			var key string
 			var def starlark.Value = starlark.None
 			if err := starlark.UnpackArgs(b.Name(), args, kwargs, "key", &key, "default?", &def); err != nil {
@@ -123,24 +128,24 @@ func storeModule() *starlarkstruct.Module {
 				return def, err
 			}
 			return co.svc.node.decoder.Value(data)
-		}),
-		"delete": storeBuiltin(func(st store.Store, co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		})},
+		member{"delete", storeBuiltin(func(st store.Store, co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 			var key string
 			if err := starlark.UnpackArgs(b.Name(), args, kwargs, "key", &key); err != nil {
 				return nil, err
 			}
 			return starlark.None, st.Apply([]store.Op{{Key: key, Delete: true}})
-		}),
-		"scan":  storeBuiltin(storeScan),
-		"batch": storeBuiltin(storeBatch),
-		"sync": storeBuiltin(func(st store.Store, co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		})},
+		member{"scan", storeBuiltin(storeScan)},
+		member{"batch", storeBuiltin(storeBatch)},
+		member{"sync", storeBuiltin(func(st store.Store, co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 			if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
 				return nil, err
 			}
 			co.charge()
 			return starlark.None, co.offload("store.sync", st.Sync)
-		}),
-	}, nil)
+		})},
+	)
 }
 
 type storeFunc func(st store.Store, co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error)

@@ -32,6 +32,7 @@ type Service struct {
 	dead     bool
 
 	runq      []runnable // what to do before the next message: forks and woken coroutines, oldest first
+	farewells []message  // answers that wait for the service's death
 	preempted *coroutine // a handler whose slice was used up; nothing else runs before it
 	live      []*coroutine
 	waits     waits
@@ -44,6 +45,12 @@ type Service struct {
 	onDeath   func() // told once the service is dead
 
 	handled, failed uint64
+
+	// last is the command handled last: most services are asked the same again and again.
+	last struct {
+		command string
+		fn      *starlark.Function
+	}
 
 	// Guarded by node.mu.
 	names []string
@@ -205,11 +212,14 @@ func (s *Service) commandJob(m *message) (job, *CallError) {
 		}
 		return j, nil
 	}
-	fn, ok := s.globals[m.command].(*starlark.Function)
-	if !ok || m.command[0] == '_' || m.command == "init" {
-		return j, s.noCommand(m.command)
+	if m.command != s.last.command {
+		fn, ok := s.globals[m.command].(*starlark.Function)
+		if !ok || m.command[0] == '_' || m.command == "init" {
+			return j, s.noCommand(m.command)
+		}
+		s.last.command, s.last.fn = m.command, fn
 	}
-	j.fn = fn
+	j.fn = s.last.fn
 	return j, nil
 }
 
@@ -385,6 +395,16 @@ func (s *Service) end(reason string) {
 	}
 }
 
+// farewell answers the request that co was handling when its service ended. The answer goes out once the service is gone,
+// so that whoever gets it finds its names free.
+func (s *Service) farewell(co *coroutine) {
+	if co.session != 0 {
+		err := callErrorf(Dead, true, "%s ended while handling %q", s.label, co.job.what)
+		s.farewells = append(s.farewells, message{session: co.session, source: co.source, err: err})
+		co.session = 0
+	}
+}
+
 // die is the one way a service ends, whatever the cause: everyone who waits for it hears about it.
 func (s *Service) die() {
 	n := s.node
@@ -412,12 +432,17 @@ func (s *Service) die() {
 	for len(s.closers) > 0 {
 		s.closers[len(s.closers)-1].close()
 	}
+	for i := range s.farewells {
+		m := &s.farewells[i]
+		m.source.answer(s.turn, m.session, nil, m.err)
+	}
 	for i := range left {
 		if m := &left[i]; m.session != 0 && (m.kind == request || m.kind == start) {
 			m.source.answer(s.turn, m.session, nil, callErrorf(Dead, false, "%s ended before it handled %q", s.label, m.command))
 		}
 	}
-	s.deferred, s.runq, s.globals, s.parked, s.dead = nil, nil, nil, nil, true
+	s.last.command, s.last.fn = "", nil
+	s.deferred, s.farewells, s.globals, s.parked, s.dead = nil, nil, nil, nil, true
 	n.trace.Add(int64(s.turn.Now), trace.Node, n.index, s.TaskID(), 0)
 	if s.onDeath != nil {
 		s.onDeath()

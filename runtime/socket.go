@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"go.starlark.net/starlark"
-	"go.starlark.net/starlarkstruct"
 
 	"skynet/sched"
 	"skynet/vnet"
@@ -300,15 +299,16 @@ func (s *Service) removeCloser(c closer) {
 	*c.seat() = -1
 }
 
-func socketModule() *starlarkstruct.Module {
-	return newModule("socket", map[string]builtin{
-		"listen":   socketListen,
-		"open":     socketOpen,
-		"read":     socketRead,
-		"readline": socketReadline,
-		"write":    socketWrite,
-		"close":    socketClose,
-	}, nil)
+func socketLibrary() *library {
+	return newLibrary(
+		"socket",
+		member{"listen", socketListen},
+		member{"open", socketOpen},
+		member{"read", socketRead},
+		member{"readline", socketReadline},
+		member{"write", socketWrite},
+		member{"close", socketClose},
+	)
 }
 
 // socketListen accepts streams and runs handler(socket) for each in a coroutine of its own; when the handler returns, its
