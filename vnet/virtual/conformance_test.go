@@ -37,5 +37,3 @@ func TestTCP(t *testing.T)      { vnettest.Run(t, world(vnet.TCP, calm)) }
 func TestTCPRough(t *testing.T) { vnettest.Run(t, world(vnet.TCP, rough)) }
 func TestKCP(t *testing.T)      { vnettest.Run(t, world(vnet.KCP, calm)) }
 func TestUDP(t *testing.T)      { vnettest.RunPackets(t, world(vnet.UDP, calm)) }
-
-var _ sched.Timeline = (*stepper.Stepper)(nil)

@@ -91,7 +91,12 @@ func (n *net) pair() (a, b *end) {
 	return e, n.accepted[len(n.accepted)-1]
 }
 
-func (n *net) run(d time.Duration) { n.step.Run(n.step.Now().Add(d), nil) }
+// run lets d pass, also when nothing happens.
+func (n *net) run(d time.Duration) {
+	until := n.step.Now().Add(d)
+	n.step.At(until, sched.Action{Kind: trace.Timer, Node: -1}, func() {})
+	n.step.Run(until, nil)
+}
 
 func write(t testing.TB, e *end, s string) {
 	t.Helper()
