@@ -11,8 +11,8 @@ import (
 // Distribution is a distribution of durations. It is a plain value, compared with ==; the zero value is always 0. Draws
 // use integers only (fixed point with 32 fractional bits), since floating point may differ between architectures.
 type Distribution struct {
-	shape shape
-	a, b  int64
+	shape   shape
+	a, b, c int64
 }
 
 type shape uint8
@@ -21,7 +21,7 @@ const (
 	constant    shape = iota // a
 	uniform                  // a to b, both included
 	exponential              // mean a
-	lognormal                // median a; b is log2(p99/median) / z99 in fixed point
+	lognormal                // median a, p99 c; b is log2(c/a) / z99 in fixed point
 )
 
 // Constant is always d. A negative d counts as 0, here and in the other constructors.
@@ -41,9 +41,10 @@ func Exponential(mean time.Duration) Distribution {
 // Lognormal has the given median and 99th percentile, the usual shape of latencies of a network: p99 below the median
 // counts as the median, and more than 1024 times the median as 1024 times.
 func Lognormal(median, p99 time.Duration) Distribution {
-	m := max(1, int64(median))
-	spread := min(log2(uint64(max(m, int64(p99))))-log2(uint64(m)), 10<<32)
-	return Distribution{shape: lognormal, a: m, b: int64(mulShift(uint64(spread), oneByZ99))}
+	m := min(max(1, int64(median)), 1<<52)
+	tail := min(max(m, int64(p99)), m<<10)
+	spread := uint64(log2(uint64(tail)) - log2(uint64(m)))
+	return Distribution{shape: lognormal, a: m, b: int64(mulShift(spread, oneByZ99)), c: tail}
 }
 
 // String prints the distribution as a scenario writes it.
@@ -54,8 +55,7 @@ func (d Distribution) String() string {
 	case exponential:
 		return fmt.Sprintf("exponential(%v)", time.Duration(d.a))
 	case lognormal:
-		p99 := scale(d.a, int64(mulShift(uint64(d.b), z99)))
-		return fmt.Sprintf("lognormal(%v, p99 = %v)", time.Duration(d.a), time.Duration(p99).Round(time.Microsecond))
+		return fmt.Sprintf("lognormal(%v, p99 = %v)", time.Duration(d.a), time.Duration(d.c))
 	}
 	return time.Duration(d.a).String()
 }
@@ -84,8 +84,7 @@ func (d Distribution) Draw(s *sched.Stream) time.Duration {
 const (
 	one      = 1 << 32
 	ln2      = 2977044472 // ln 2
-	z99      = 9991588038 // 2.326347874, the standard normal deviate that 1 % exceed
-	oneByZ99 = 1846227447 // 1 / z99
+	oneByZ99 = 1846227447 // 1 / 2.326347874, the standard normal deviate that 1 % exceed
 )
 
 // mulShift multiplies two fixed-point numbers.
@@ -101,7 +100,8 @@ var (
 	normals = tabulate(func(i uint64) uint64 { return hastings(one + i<<(32-2)) }) // deviate that 2^-(1+i/4) exceed
 )
 
-func tabulate(f func(uint64) uint64) (table [257]uint64) {
+func tabulate(f func(uint64) uint64) []uint64 {
+	table := make([]uint64, 257)
 	for i := range table {
 		table[i] = f(uint64(i))
 	}
@@ -109,7 +109,7 @@ func tabulate(f func(uint64) uint64) (table [257]uint64) {
 }
 
 // interpolate looks up x, whose unit is 2^shift table entries apart.
-func interpolate(table *[257]uint64, x uint64, shift uint) uint64 {
+func interpolate(table []uint64, x uint64, shift uint) uint64 {
 	i := min(x>>shift, 255)
 	low, high := table[i], table[i+1]
 	return low + (high-low)*((x-i<<shift)>>(shift-16))>>16
@@ -119,13 +119,13 @@ func interpolate(table *[257]uint64, x uint64, shift uint) uint64 {
 func log2(x uint64) int64 {
 	exponent := bits.Len64(x) - 1
 	mantissa := x << (63 - exponent) << 1 >> 32 // 32 bits after the leading one
-	return int64(exponent)<<32 + int64(interpolate(&logs, mantissa, 24))
+	return int64(exponent)<<32 + int64(interpolate(logs, mantissa, 24))
 }
 
 // scale is a * 2^exponent, at least 0.
 func scale(a, exponent int64) int64 {
 	whole, rest := exponent>>32, uint64(exponent)&(one-1)
-	hi, lo := bits.Mul64(uint64(a), interpolate(&powers, rest, 24))
+	hi, lo := bits.Mul64(uint64(a), interpolate(powers, rest, 24))
 	if whole < 0 {
 		return int64((hi<<32 | lo>>32) >> uint64(min(-whole, 63)))
 	}
@@ -138,7 +138,7 @@ func scale(a, exponent int64) int64 {
 // deviation is the absolute standard normal deviate for a uniform u of 63 bits: 2^63 is the middle, 0 the tail.
 func deviation(u uint64) uint64 {
 	t := uint64(64<<32 - log2(u)) // -log2 of the tail's probability u/2^64, from 1 on
-	return interpolate(&normals, t-one, 32-2)
+	return interpolate(normals, t-one, 32-2)
 }
 
 // fraction is log2 of x from 1 to 2, bit by bit: squaring doubles the logarithm.
