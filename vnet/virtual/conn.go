@@ -207,7 +207,7 @@ func (c *conn) Abort() {
 func (c *conn) finish(reason error) {
 	c.leave(code(reason))
 	c.host.after(c.now(), trace.Net, c.id, code(reason), func() {
-		if c.handler != nil { // accept may abort the stream and refuse it
+		if c.handler != nil && !c.host.crashed { // no handler: accept has aborted the stream and refused it
 			c.handler.Closed(c, reason)
 		}
 	})

@@ -351,3 +351,35 @@ func TestBandwidth(t *testing.T) {
 		t.Errorf("300,000 bytes at 100,000 per second: got %v, want 3s", took)
 	}
 }
+
+// Nobody on a crashed host hears of anything, not even of what it has done just before.
+func TestCrashSilencesAClose(t *testing.T) {
+	n := newNet(t, 1, calm)
+	a, _ := n.pair()
+	a.conn.Close()
+	n.a.Crash()
+	n.run(time.Second)
+	want(t, "closed", a.closed, 0)
+}
+
+func TestObserverSeesEveryPacket(t *testing.T) {
+	s := stepper.New(stepper.Options{})
+	var seen []string
+	f := virtual.New(s, virtual.Options{Observer: func(p virtual.Packet) {
+		seen = append(seen, fmt.Sprintf("%v %v %d>%d #%d %d", p.At, p.Kind, p.From, p.To, p.ID, p.Size))
+	}})
+	a, b := f.Host(0, "a"), f.Host(1, "b")
+	from, err := a.ListenPacket(vnet.UDP, ":0", inbox{new([]string)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.ListenPacket(vnet.UDP, ":53", inbox{new([]string)}); err != nil {
+		t.Fatal(err)
+	}
+	from.WriteTo([]byte("hello"), "b:53")
+	s.Run(sched.Time(time.Second), nil)
+	f.Cut([]string{"a"}, nil)
+	from.WriteTo([]byte("hello"), "b:53")
+	want(t, "packets", strings.Join(seen, "; "),
+		"0s send 0>1 #1 5; 500µs deliver 0>1 #1 5; 500µs send 0>1 #2 5; 500µs drop 0>1 #2 5")
+}

@@ -15,6 +15,7 @@ type Host struct {
 	site      *site
 	fabric    *Fabric
 	over      bool    // crashed or closed
+	crashed   bool
 	conns     []*conn // in the order they were opened
 	listeners []*listener
 	sockets   []*socket
@@ -50,7 +51,7 @@ func (h *Host) Crash() *Fault {
 	if h.site.host != h {
 		return fault
 	}
-	h.over, h.site.host, h.site.crash = true, nil, fault
+	h.over, h.crashed, h.site.host, h.site.crash = true, true, nil, fault
 	for _, c := range h.conns {
 		c.crash(&fault.effects)
 	}
@@ -158,8 +159,9 @@ func (h *Host) Dial(protocol, address string, handler vnet.Handler) (vnet.Conn, 
 	return c, nil
 }
 
-// Close implements [vnet.Network]: what the streams have buffered is still sent. It may be called on a crashed host,
-// without effect.
+// Close implements [vnet.Network]: what the streams have buffered is still sent, as by the kernel of a process that has
+// ended. A stream closed just before may hear Closed at the same virtual time, after Close. The host stays up without
+// listeners until Restart. On a crashed host Close has no effect.
 func (h *Host) Close() error {
 	if h.over {
 		return nil
