@@ -14,7 +14,7 @@ import (
 type Host struct {
 	site      *site
 	fabric    *Fabric
-	over      bool    // crashed or closed
+	over      bool // crashed or closed
 	crashed   bool
 	conns     []*conn // in the order they were opened
 	listeners []*listener
