@@ -250,7 +250,8 @@ func skynetUniqueService(co *coroutine, b *starlark.Builtin, args starlark.Tuple
 		return nil, err
 	}
 	return co.launch(b, args, kwargs, func(m message) *CallError {
-		return co.svc.node.launchUnique(co.svc.turn, script, m)
+		co.svc.node.launchUnique(co.svc.turn, script, m)
+		return nil
 	})
 }
 
@@ -293,6 +294,7 @@ func skynetQuery(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs
 	n.mu.Lock()
 	n.queries[name] = append(n.queries[name], query{co.svc, id})
 	n.mu.Unlock()
+	defer n.forgetQuery(name, query{co.svc, id})
 	if s := n.lookup(name); s != nil { // registered in between
 		co.svc.waits.take(id)
 		return s.addr, nil

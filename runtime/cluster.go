@@ -27,6 +27,13 @@ type Cluster struct {
 	Heartbeat, Silence time.Duration
 }
 
+// WithDefaults returns the settings with every zero duration set to its default.
+func (c Cluster) WithDefaults() Cluster {
+	c.Heartbeat = cmpOr(c.Heartbeat, time.Second)
+	c.Silence = cmpOr(c.Silence, 3*time.Second)
+	return c
+}
+
 // The pause before a node that could not be reached is dialled again: it doubles from the first to the last. Calls in
 // between fail at once.
 const (
@@ -82,8 +89,7 @@ type outgoing struct {
 }
 
 func (n *Node) openCluster(config Cluster) error {
-	config.Heartbeat = cmpOr(config.Heartbeat, time.Second)
-	config.Silence = cmpOr(config.Silence, 3*time.Second)
+	config = config.WithDefaults()
 	c := &cluster{node: n, config: config, peers: make(map[string]*peer)}
 	c.svc = n.newService("cluster", nil)
 	c.svc.afterTurn = c.flush

@@ -68,12 +68,13 @@ func randomLibrary() *library {
 			return starlark.MakeInt64(co.svc.stream().Between(lo, hi)), nil
 		}},
 		member{"chance", func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-			var p starlark.Float
-			if err := starlark.UnpackArgs(b.Name(), args, kwargs, "p", &p); err != nil {
+			var v starlark.Value
+			if err := starlark.UnpackArgs(b.Name(), args, kwargs, "p", &v); err != nil {
 				return nil, err
 			}
-			if !(p >= 0 && p <= 1) {
-				return nil, fmt.Errorf("%s: got %v, want a probability from 0 to 1", b.Name(), p)
+			p, ok := starlark.AsFloat(v)
+			if !ok || !(p >= 0 && p <= 1) {
+				return nil, fmt.Errorf("%s: got %v, want a probability from 0 to 1", b.Name(), v)
 			}
 			return starlark.Bool(co.svc.stream().Chance(uint32(p * 1e6))), nil
 		}},

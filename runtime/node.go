@@ -80,13 +80,15 @@ type Limits struct {
 	ReadBuffer int
 }
 
-func (l *Limits) defaults() {
+// WithDefaults returns the limits with every zero field set to its default.
+func (l Limits) WithDefaults() Limits {
 	l.Mailbox = cmpOr(l.Mailbox, 65_536)
 	l.Steps = cmpOr(l.Steps, 100_000_000)
 	l.Slice = cmpOr(l.Slice, 10_000)
 	l.Call = cmpOr(l.Call, 5*time.Second)
 	l.Launch = cmpOr(l.Launch, 30*time.Second)
 	l.ReadBuffer = cmpOr(l.ReadBuffer, 128<<10)
+	return l
 }
 
 func cmpOr[T comparable](v, def T) T {
@@ -139,7 +141,7 @@ func NewNode(c Config) (*Node, error) {
 	if c.Scheduler == nil || c.Programs == nil {
 		return nil, errors.New("runtime: NewNode: Scheduler and Programs are required")
 	}
-	c.Limits.defaults()
+	c.Limits = c.Limits.WithDefaults()
 	n := &Node{
 		name: cmpOr(c.Name, "node"), incarnation: c.Incarnation, index: c.Index,
 		sched: c.Scheduler, net: c.Network, store: c.Store, programs: c.Programs,
@@ -163,7 +165,7 @@ func (n *Node) Name() string { return n.name }
 // newService makes a service that has not started: the caller posts its first message.
 func (n *Node) newService(what string, prog *Program) *Service {
 	id := uint64(n.incarnation)<<32 | uint64(n.counter.Add(1))
-	s := &Service{node: n, script: prog}
+	s := &Service{node: n, what: what, script: prog}
 	s.addr = &Address{node: n.name, id: id, svc: s}
 	s.label = s.addr.String() + " " + what
 	s.mail.limit = n.limits.Mailbox
@@ -243,6 +245,18 @@ func (n *Node) register(name string, s *Service) error {
 	return nil
 }
 
+// forgetQuery removes a query that is over, unless register has answered it.
+func (n *Node) forgetQuery(name string, q query) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	left := slices.DeleteFunc(n.queries[name], func(other query) bool { return other == q })
+	if len(left) > 0 {
+		n.queries[name] = left
+	} else {
+		delete(n.queries, name)
+	}
+}
+
 // lookup finds a name.
 func (n *Node) lookup(name string) *Service {
 	if s, ok := n.names.Load(name); ok {
@@ -260,10 +274,8 @@ func (n *Node) forget(s *Service) {
 	for _, name := range s.names {
 		n.names.Delete(name)
 	}
-	if s.script != nil {
-		if u := n.unique[s.script.name]; u != nil && u.svc == s {
-			delete(n.unique, s.script.name)
-		}
+	if u := n.unique[s.what]; u != nil && u.svc == s {
+		delete(n.unique, s.what)
 	}
 }
 

@@ -16,7 +16,8 @@ import (
 type Service struct {
 	node  *Node
 	addr  *Address
-	label string // address and script, as logs show it
+	what  string // name of the script, or of the Go handler
+	label string // address and what, as logs show it
 	mail  mailbox
 	turn  *sched.Turn // the turn being run, valid only within it
 
@@ -437,7 +438,7 @@ func (s *Service) die() {
 		m.source.answer(s.turn, m.session, nil, m.err)
 	}
 	for i := range left {
-		if m := &left[i]; m.session != 0 && (m.kind == request || m.kind == start) {
+		if m := &left[i]; m.session != 0 && m.kind != reply {
 			m.source.answer(s.turn, m.session, nil, callErrorf(Dead, false, "%s ended before it handled %q", s.label, m.command))
 		}
 	}

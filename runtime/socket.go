@@ -24,6 +24,7 @@ type socket struct {
 	closed   bool
 	reason   error
 	paused   bool
+	writable bool // the output buffer is low, or the stream gone: the writer may go on
 	notified bool // an event is on its way to the service
 
 	// Only touched in turns of the service.
@@ -40,10 +41,13 @@ func newSocket(s *Service) *socket {
 	k := &socket{svc: s, place: -1}
 	k.changed = func() {
 		k.mu.Lock()
-		k.notified = false
+		writable := k.writable
+		k.notified, k.writable = false, false
 		k.mu.Unlock()
 		s.wake(k.reader, starlark.True, nil)
-		s.wake(k.writer, starlark.True, nil)
+		if writable {
+			s.wake(k.writer, starlark.True, nil)
+		}
 	}
 	return k
 }
@@ -87,6 +91,7 @@ func (k *socket) EOF(vnet.Conn) {
 func (k *socket) Writable(vnet.Conn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.writable = true
 	k.notify()
 }
 
@@ -94,7 +99,7 @@ func (k *socket) Writable(vnet.Conn) {
 func (k *socket) Closed(_ vnet.Conn, reason error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.eof, k.closed, k.reason = true, true, reason
+	k.eof, k.closed, k.writable, k.reason = true, true, true, reason
 	k.notify()
 }
 

@@ -3,6 +3,8 @@ package runtime
 import (
 	"time"
 
+	"go.starlark.net/starlark"
+
 	"skynet/sched"
 )
 
@@ -43,16 +45,24 @@ func (n *Node) drain(deadline sched.Time, done func()) {
 			continue
 		}
 		left++
-		m := message{kind: event, body: func() {
+		asked := n.ask(svc, func() {
 			svc.stopAccepting()
 			b := svc.busy()
 			s.run(svc.turn, func() { settle(b) })
-		}}
-		if svc.post(s.turn, &m) == putClosed {
+		}, func() { settle(false) })
+		if !asked {
 			left--
 		}
 	}
 	settle(false)
+}
+
+// ask makes svc call f in one of its turns or, if it ends before that, the system service call gone in one of its own. It
+// reports false if svc has ended already.
+func (n *Node) ask(svc *Service, f, gone func()) bool {
+	ended := goCaller(func(starlark.Value, *CallError) { n.system.run(nil, gone) })
+	m := message{kind: event, body: f, source: ended, session: 1}
+	return svc.post(n.system.turn, &m) != putClosed
 }
 
 // busy tells whether something is in flight: a request, or a handler that is not merely waiting for its next input.
@@ -85,11 +95,12 @@ func (n *Node) endAll(done func()) {
 		if svc == s {
 			continue
 		}
-		m := message{kind: event, body: func() {
+		goOn := func() { n.endAll(done) }
+		asked := n.ask(svc, func() {
 			svc.end("the node stops")
-			svc.onDeath = func() { s.run(svc.turn, func() { n.endAll(done) }) }
-		}}
-		if svc.post(s.turn, &m) != putClosed {
+			svc.onDeath = func() { s.run(svc.turn, goOn) }
+		}, goOn)
+		if asked {
 			return
 		}
 	}

@@ -17,7 +17,7 @@ type uniqueLaunch struct {
 }
 
 // launchUnique answers m with the address of the script's unique service, which it launches if there is none.
-func (n *Node) launchUnique(turn *sched.Turn, script string, m message) *CallError {
+func (n *Node) launchUnique(turn *sched.Turn, script string, m message) {
 	n.mu.Lock()
 	u := n.unique[script]
 	if u != nil {
@@ -29,21 +29,20 @@ func (n *Node) launchUnique(turn *sched.Turn, script string, m message) *CallErr
 		if ready {
 			m.source.answer(turn, m.session, u.svc.addr, nil)
 		}
-		return nil
+		return
 	}
 	u = &uniqueLaunch{node: n, script: script, waiting: []message{m}}
 	n.unique[script] = u
 	n.mu.Unlock()
 	m.source, m.session = u, 1
 	svc, err := n.launch(turn, script, "", m)
+	if err != nil {
+		u.answer(turn, 1, nil, err)
+		return
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if err != nil {
-		delete(n.unique, script)
-		return err
-	}
 	u.svc = svc
-	return nil
 }
 
 // answer ends the launch for everybody who waits for it.
@@ -52,7 +51,9 @@ func (u *uniqueLaunch) answer(turn *sched.Turn, _ uint64, v starlark.Value, err 
 	waiting := u.waiting
 	u.waiting, u.ready = nil, true
 	if err != nil {
-		delete(u.node.unique, u.script)
+		if u.node.unique[u.script] == u {
+			delete(u.node.unique, u.script)
+		}
 	} else if u.svc == nil {
 		u.svc = v.(*Address).svc
 	}

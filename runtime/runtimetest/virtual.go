@@ -1,0 +1,66 @@
+package runtimetest
+
+import (
+	"skynet/runtime"
+	"skynet/sched"
+	"skynet/sched/stepper"
+	"skynet/sim/disk"
+	"skynet/vnet/virtual"
+)
+
+// simulated is the world of the stepper.
+type simulated struct {
+	step     *stepper.Stepper
+	net      *virtual.Fabric
+	crashes  *sched.Stream // what disks lose
+	machines map[string]*simulatedMachine
+}
+
+type simulatedMachine struct {
+	index int32
+	node  *stepper.Node
+	host  *virtual.Host
+	disk  *disk.Disk
+}
+
+func newVirtual(seed uint64) *simulated {
+	step := stepper.New(stepper.Options{Seed: seed, Strategy: stepper.Random(sched.NewStream(seed, "strategy"))})
+	return &simulated{
+		step: step, net: virtual.New(step, virtual.Options{Seed: seed}),
+		crashes: sched.NewStream(seed, "crashes"), machines: make(map[string]*simulatedMachine),
+	}
+}
+
+func (s *simulated) machine(_ *World, name string) machine {
+	m := s.machines[name]
+	if m == nil {
+		m = &simulatedMachine{index: int32(len(s.machines)), disk: disk.New(disk.Options{LoseUnsynced: true})}
+		s.machines[name] = m
+	}
+	m.node = s.step.NewNode(m.index, name, stepper.NodeOptions{})
+	m.host = s.net.Host(m.index, name)
+	return machine{sched: m.node, net: m.host, store: m.disk.Open(), index: m.index}
+}
+
+func (s *simulated) wait(until func() bool) bool {
+	return s.step.Run(s.step.Now()+horizon, until) == stepper.Stopped
+}
+
+func (s *simulated) stop(name string) {
+	m := s.machines[name]
+	m.host.Close() // never fails
+	m.host.Crash()
+	m.node.Halt()
+}
+
+func (s *simulated) crash(name string, n *runtime.Node) {
+	m := s.machines[name]
+	m.host.Crash()
+	m.node.Halt()
+	n.Crash()
+	m.disk.Crash(s.crashes)
+}
+
+func (s *simulated) close() {}
+
+func (s *simulated) fabric() *virtual.Fabric { return s.net }
