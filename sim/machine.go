@@ -1,0 +1,191 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"skynet/runtime"
+	"skynet/sched"
+	"skynet/sched/stepper"
+	"skynet/sched/trace"
+	"skynet/sim/disk"
+	"skynet/sim/scenario"
+	"skynet/vnet/virtual"
+)
+
+const (
+	clusterPort = ":7000"
+	mainService = ".main"
+	// epoch is the wall clock at the start of every run: the first second of 2025.
+	epoch int64 = 1_735_689_600_000_000_000
+)
+
+// What the A of a trace.Node event of the world says.
+const (
+	nodeBoots uint64 = iota + 1<<32 // above what nodes use for their services
+	nodeCrashes
+)
+
+// machine is what a node or a client runs on. It outlives the node, which is a new one after each restart.
+type machine struct {
+	world  *world
+	index  int32
+	name   string
+	spec   *scenario.Node // nil for a client
+	client *client        // nil for a node
+	disk   *disk.Disk     // nil for a client
+
+	boots uint32
+	sched *stepper.Node
+	host  *virtual.Host
+	node  *runtime.Node // nil while the machine is down
+	ready bool          // the main service has been initialised
+
+	down, paused int           // how many faults keep it so
+	slowed       []int64       // percentages of the faults that slow it
+	diskFaults   []*fault      // that make its disk fail
+	wall         time.Duration // by how much its wall clock is wrong
+}
+
+func newMachine(w *world, index int32, spec *scenario.Node) *machine {
+	m := &machine{world: w, index: index, name: spec.Name, spec: spec, wall: spec.Skew}
+	m.disk = disk.New(disk.Options{LoseUnsynced: spec.Disk.LoseUnsynced, Trace: w.trace, Node: index, Now: w.step.Now})
+	return m
+}
+
+// boot starts the machine, for the first time or after a crash.
+func (m *machine) boot() error {
+	w := m.world
+	m.boots++
+	m.sched = w.step.NewNode(m.index, m.name, m.model())
+	m.host = w.fabric.Host(m.index, m.name)
+	w.trace.AddText(int64(w.step.Now()), trace.Node, m.index, nodeBoots, uint64(m.boots), m.name)
+	w.diagram.node(w.step.Now(), m.index, true)
+	node, err := runtime.NewNode(m.config())
+	if err != nil {
+		return err
+	}
+	m.node, m.ready = node, false
+	if m.paused > 0 {
+		m.sched.Pause()
+	}
+	m.setSpeed()
+	m.launch()
+	return nil
+}
+
+// model is the hardware.
+func (m *machine) model() stepper.NodeOptions {
+	o := stepper.NodeOptions{Epoch: epoch + int64(m.wall)}
+	if m.spec != nil {
+		o.Cores, o.Speed = m.spec.Cores, m.spec.Speed
+	}
+	return o
+}
+
+// config is the software.
+func (m *machine) config() runtime.Config {
+	w := m.world
+	c := runtime.Config{
+		Name: m.name, Incarnation: m.boots, Scheduler: m.sched, Network: m.host, Programs: w.sim.programs, Coroutines: w.pool,
+		Log: &logHandler{machine: m}, Cluster: runtime.Cluster{Nodes: w.cluster}, Trace: w.trace, Index: m.index,
+	}
+	if m.client != nil {
+		c.Handlers = map[string]func() runtime.Handler{workService: m.client.handler}
+		return c
+	}
+	c.Cluster.Listen = m.name + clusterPort
+	c.Store = &drive{machine: m, Store: m.disk.Open()}
+	if sync := m.spec.Disk.Sync; sync != (scenario.Span{}) {
+		m.sched.SetOffloadLatency(func(s *sched.Stream) time.Duration { return time.Duration(sync.Draw(s)) })
+	}
+	return c
+}
+
+// launch starts the machine's main service.
+func (m *machine) launch() {
+	if m.client != nil {
+		m.node.Launch(workService, mainService, nil, nil, m.launched())
+		return
+	}
+	m.node.Launch(m.spec.Main, mainService, m.spec.Args, m.spec.Kwargs, m.launched())
+}
+
+// launched is told how the launch ended. A node that cannot be initialised at its first start, before any fault, is a
+// scenario that cannot be run; later, it is what faults may do to it, and its log says so.
+func (m *machine) launched() func(*runtime.Address, error) {
+	boot := m.boots
+	return func(_ *runtime.Address, err error) {
+		switch {
+		case m.node == nil || m.boots != boot: // it has crashed before
+		case err == nil:
+			m.ready = true
+			m.world.attention = true
+		case boot == 1 && len(m.world.faults.all) == 0:
+			m.world.fail(&BootError{Node: m.name, Err: err})
+		}
+	}
+}
+
+// BootError says that the main script of a node failed when the node was first started, before any fault.
+type BootError struct {
+	Node string
+	Err  error // of type *runtime.CallError, with the backtrace of the script
+}
+
+// Error leads with the message of the script, which begins with the position in it.
+func (e *BootError) Error() string { return fmt.Sprintf("node %s: %v", e.Node, e.Err) }
+
+// Unwrap returns the cause.
+func (e *BootError) Unwrap() error { return e.Err }
+
+// up reports whether the machine runs.
+func (m *machine) up() bool { return m.node != nil }
+
+// crash stops the machine as a power cut does and returns what the network made of it, and how many writes the disk lost.
+func (m *machine) crash() (*virtual.Fault, int) {
+	w := m.world
+	w.trace.AddText(int64(w.step.Now()), trace.Node, m.index, nodeCrashes, uint64(m.boots), m.name)
+	w.diagram.node(w.step.Now(), m.index, false)
+	effects := m.host.Crash()
+	m.kill()
+	lost := 0
+	if m.disk != nil {
+		// The stream is named by the moment, not by the fault, so that a shrunk plan loses the same writes.
+		lost = m.disk.Crash(w.step.Stream("disk", m.name, w.step.Now().String()))
+	}
+	return effects, lost
+}
+
+// kill ends the machine's node without a trace in the world.
+func (m *machine) kill() {
+	node := m.node
+	if node == nil {
+		return
+	}
+	m.node, m.ready = nil, false
+	m.sched.Halt()
+	node.Crash()
+}
+
+// setSpeed applies what slows the machine.
+func (m *machine) setSpeed() {
+	speed := int64(100)
+	if m.spec != nil {
+		speed = int64(m.spec.Speed)
+	}
+	for _, percent := range m.slowed {
+		speed = speed * percent / 100
+	}
+	m.sched.SetSpeed(int(max(speed, 1)))
+}
+
+// globals is the state of the main service, nil while there is none.
+func (m *machine) globals() starlark.StringDict {
+	if m.node == nil || m.client != nil {
+		return nil
+	}
+	return m.node.Globals(mainService)
+}

@@ -1,0 +1,82 @@
+package sim
+
+import (
+	"fmt"
+
+	"go.starlark.net/starlark"
+
+	"skynet/runtime"
+	"skynet/sim/check"
+	"skynet/sim/scenario"
+)
+
+// Simulation is a scenario that is ready to run, with all that its runs share: compiled scripts and models. It may be used
+// by several runs at the same time.
+type Simulation struct {
+	// Scenario is the file as it was read.
+	Scenario *scenario.Scenario
+
+	programs    *runtime.Programs
+	predeclared starlark.StringDict // what work(c) can name
+	models      []*check.Model      // of the linearizable checks, by their place in the verdict
+}
+
+// Load reads a scenario and the files it loads. read returns the text of a file and is also asked for the scripts of the
+// nodes, by the name that is relative to where the scenario's name is; it may be called later, by several runs at a time.
+// Mistakes in the scenario are errors with their position.
+func Load(read func(name string) ([]byte, error), name string) (*Simulation, error) {
+	names := runtime.Predeclared()
+	words := make(starlark.StringDict, len(names)+1)
+	for word, v := range names { //determinism:ok copies a map
+		words[word] = v
+	}
+	words["unknown"] = check.Unknown
+	sc, err := scenario.Load(read, name, words)
+	if err != nil {
+		return nil, err
+	}
+	s := &Simulation{
+		Scenario: sc, programs: runtime.NewPrograms(read), predeclared: scenario.Predeclared(words),
+		models: make([]*check.Model, len(sc.Verdict)),
+	}
+	s.predeclared.Freeze()
+	for i := range sc.Verdict {
+		if c := &sc.Verdict[i]; c.Kind == "linearizable" {
+			if s.models[i], err = newModel(c); err != nil {
+				return nil, fmt.Errorf("%s: %w", c.Pos, err)
+			}
+		}
+	}
+	return s, nil
+}
+
+// Source returns the text of a script of the nodes, for diagnostics.
+func (s *Simulation) Source(name string) ([]byte, bool) { return s.programs.Source(name) }
+
+// Names are the words that scenario files can use, for hints in diagnostics.
+func (s *Simulation) Names() []string { return s.predeclared.Keys() }
+
+// newModel makes the model of a linearizable check.
+func newModel(c *scenario.Check) (m *check.Model, err error) {
+	if c.Model.Step != nil {
+		m, err = check.NewScripted(nil, c.Model.Init, stateOrNone(c.Model.Step), c.Model.Partition)
+	} else {
+		m, err = check.Named(c.Model.Name)
+	}
+	if err == nil && c.Per == "key" {
+		m = m.PerKey()
+	}
+	return m, err
+}
+
+// stateOrNone adapts a step function as scenarios write it, which returns the next state or None, to what package check
+// calls.
+func stateOrNone(step starlark.Callable) starlark.Callable {
+	return starlark.NewBuiltin(step.Name(), func(th *starlark.Thread, _ *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		next, err := starlark.Call(th, step, args, kwargs)
+		if err != nil || next == starlark.None {
+			return starlark.None, err
+		}
+		return starlark.Tuple{starlark.True, next}, nil
+	})
+}
