@@ -78,3 +78,21 @@ func complaint(err error) string {
 	}
 	return err.Error()
 }
+
+// wantKind wants an error whose text contains all the parts, in order.
+func wantKind(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("error: got none, want one with %q", parts)
+		return
+	}
+	rest := err.Error()
+	for _, part := range parts {
+		_, after, ok := strings.Cut(rest, part)
+		if !ok {
+			t.Errorf("error: got %q, want one with %q", err, parts)
+			return
+		}
+		rest = after
+	}
+}
