@@ -3,6 +3,7 @@ package runtime
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -31,6 +32,32 @@ func logLibrary() *library {
 		member{"warn", level(levelWarn)},
 		member{"error", level(levelError)},
 	)
+}
+
+// PlainAttr gives a log field, whose value is the script's own, the form that the handlers of log/slog know: it is meant as
+// their ReplaceAttr. Containers are written as Starlark.
+func PlainAttr(_ []string, a slog.Attr) slog.Attr {
+	switch v := a.Value.Any().(type) {
+	case starlark.String:
+		a.Value = slog.StringValue(string(v))
+	case starlark.Bool:
+		a.Value = slog.BoolValue(bool(v))
+	case starlark.Int:
+		a.Value = slog.StringValue(v.String())
+		if n, ok := v.Int64(); ok {
+			a.Value = slog.Int64Value(n)
+		}
+	case starlark.Float:
+		a.Value = slog.StringValue(v.String())
+		if f := float64(v); !math.IsNaN(f) && !math.IsInf(f, 0) {
+			a.Value = slog.Float64Value(f)
+		}
+	case starlark.NoneType:
+		a.Value = slog.Value{}
+	case starlark.Value:
+		a.Value = slog.StringValue(v.String())
+	}
+	return a
 }
 
 // words joins values with spaces, strings without quotes, as print does.
