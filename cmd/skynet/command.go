@@ -9,13 +9,14 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"skynet/cmd/skynet/serve"
 	"skynet/runtime/diag"
 )
 
 // The exit statuses. They are documented and stable.
 const (
 	exitOK       = 0 // all well
-	exitFailed   = 1 // a property failed
+	exitFailed   = 1 // a property failed, or a node was made to stop before it had drained
 	exitUsage    = 2 // wrong usage, or a script or file that does not load
 	exitInternal = 3 // an internal error
 )
@@ -148,13 +149,13 @@ func flagMessage(err error, flags *pflag.FlagSet) string {
 // status is the exit status for what a command returned.
 func status(err error) int {
 	_, _, _, inScript := diag.Position(err)
-	usage, input := (*usageError)(nil), inputError{}
+	usage, input, start := (*usageError)(nil), inputError{}, (*serve.StartError)(nil)
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, errFailed):
+	case errors.Is(err, errFailed), errors.Is(err, serve.ErrAborted):
 		return exitFailed
-	case errors.As(err, &usage), errors.As(err, &input), inScript:
+	case errors.As(err, &usage), errors.As(err, &input), errors.As(err, &start), inScript:
 		return exitUsage
 	}
 	return exitInternal
@@ -165,12 +166,13 @@ func report(s *State, err error) {
 	if err == nil || errors.Is(err, errFailed) {
 		return
 	}
-	if _, _, _, inScript := diag.Position(err); inScript {
-		fmt.Fprint(s.Stderr, diag.Format(err, source(s)))
-		return
-	}
-	usage := (*usageError)(nil)
+	usage, start := (*usageError)(nil), (*serve.StartError)(nil)
+	_, _, _, inScript := diag.Position(err)
 	switch {
+	case errors.As(err, &start) && start.Diagnosis != "":
+		fmt.Fprint(s.Stderr, start.Diagnosis)
+	case inScript:
+		fmt.Fprint(s.Stderr, diag.Format(err, source(s)))
 	case errors.As(err, &usage) && usage.command != "":
 		fmt.Fprintf(s.Stderr, "skynet %s: %v\nSee 'skynet %s --help'.\n", usage.command, err, usage.command)
 	case errors.As(err, &usage):

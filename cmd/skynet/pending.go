@@ -7,9 +7,3 @@ import "errors"
 func simulate(*State, simOptions) error {
 	return errors.New("sim: the simulator is not part of this build")
 }
-
-func serve(*State, runOptions) error { return errors.New("run: the node is not part of this build") }
-
-func measure(*State, benchOptions) error {
-	return errors.New("bench: the measurements are not part of this build")
-}

@@ -1,13 +1,23 @@
 package main
 
-import "github.com/spf13/pflag"
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/spf13/pflag"
+
+	"skynet/cmd/skynet/serve"
+	"skynet/runtime/config"
+	"skynet/scripts"
+)
 
 // runOptions are the parsed flags of the run command.
 type runOptions struct {
 	main    string
 	config  string // "" for the defaults
-	node    string // "" for the only node of the configuration
-	threads uint64 // workers; 0 means one for each processor
+	node    string // "" for config.DefaultName
+	threads uint64 // workers; 0 means what the configuration says
+	print   bool   // print the configuration instead of running
 }
 
 func runCommand() command {
@@ -15,13 +25,20 @@ func runCommand() command {
 		name:     "run",
 		operands: "MAIN.star [flags]",
 		brief:    "run a production node",
-		about: `Starts a node and launches MAIN.star as its first service, on the machine's clock, network and disk. SIGTERM
-or SIGINT drains it: it accepts nothing new, finishes what it has begun, syncs its stores and exits with
-status 0. A second signal ends it at once.`,
+		about: `Starts a node and launches MAIN.star as its first service, on the machine's clock, network and disk. Once its
+init has returned, one line "ready node=NAME …" with the open ports goes to the standard output; logs go to the
+standard error.
+
+Scripts are found by name in the directory of MAIN.star, then in the path of the configuration, then among those
+that ship with skynet; MAIN.star itself may be one of these.
+
+SIGTERM or SIGINT drains the node: it accepts nothing new, finishes what it has begun, syncs its store and exits with
+status 0. A second signal ends it at once with status 1. docs/operations.md has the settings of a configuration.`,
 		examples: []string{
 			"skynet run main.star",
-			"skynet run main.star --config cluster.star --node game1",
-			"skynet run main.star --threads 4",
+			"skynet run kv_main.star",
+			"skynet run main.star --config cluster.star --node game1 --threads 4",
+			"skynet run main.star --config cluster.star --node game1 --print-config",
 		},
 		define: func(flags *pflag.FlagSet) func(*State, []string) error {
 			o := runFlags(flags)
@@ -29,10 +46,7 @@ status 0. A second signal ends it at once.`,
 				if err := o.finish(flags, operands); err != nil {
 					return err
 				}
-				if err := readable(s, o.main, o.config); err != nil {
-					return err
-				}
-				return serve(s, *o)
+				return run(s, *o)
 			}
 		},
 	}
@@ -43,6 +57,7 @@ func runFlags(flags *pflag.FlagSet) *runOptions {
 	flags.StringVar(&o.config, "config", "", "read the configuration of the cluster, a Starlark file, from `FILE`")
 	flags.StringVar(&o.node, "node", "", "be the node `NAME` of the configuration")
 	flags.Var(whole{&o.threads, 1}, "threads", "run services on this many workers (default: one for each processor)")
+	flags.BoolVar(&o.print, "print-config", false, "print the effective configuration, which is itself a configuration file, and exit")
 	return o
 }
 
@@ -57,4 +72,40 @@ func (o *runOptions) finish(flags *pflag.FlagSet, operands []string) (err error)
 		return &usageError{msg: "got --node without --config, want both: the configuration says what the node is"}
 	}
 	return nil
+}
+
+func run(s *State, o runOptions) error {
+	c, err := o.configuration(s)
+	if err != nil {
+		return err
+	}
+	if o.print {
+		_, err := fmt.Fprint(s.Stdout, c)
+		return err
+	}
+	return serve.Run(serve.Options{
+		Main:    o.main,
+		Config:  c,
+		Shipped: scripts.FS,
+		Signals: s.Signals(),
+		Log:     s.Stderr,
+		Ready:   func(r serve.Ready) { fmt.Fprintln(s.Stdout, r) },
+	})
+}
+
+// configuration is that of the file, with what the flags say in its place.
+func (o *runOptions) configuration(s *State) (*config.Config, error) {
+	var text []byte
+	if o.config != "" {
+		var err error
+		if text, err = s.Files.ReadFile(o.config); err != nil {
+			return nil, inputError{err}
+		}
+	}
+	c, err := config.Parse(o.config, text, o.node)
+	if err != nil {
+		return nil, err
+	}
+	c.Threads = cmp.Or(int(o.threads), c.Threads)
+	return c, nil
 }

@@ -111,7 +111,7 @@ func (c *Config) apply(name string, v starlark.Value) error {
 	settings := Settings()
 	i := slices.IndexFunc(settings, func(s Setting) bool { return s.Name == name })
 	if i < 0 {
-		return fmt.Errorf("unknown setting %q%s; a name of the file's own starts with an underscore", name, near(name, names(settings)))
+		return fmt.Errorf("unknown setting %q; a name of the file's own starts with an underscore%s", name, near(name, names(settings)))
 	}
 	if err := settings[i].set(c, v); err != nil {
 		return fmt.Errorf("%s: %w", name, err)

@@ -125,7 +125,7 @@ func (c *Config) join() error {
 	own, ok := c.Cluster.Nodes[c.Name]
 	if !ok {
 		all := nodeNames(c.Cluster)
-		return fmt.Errorf("nodes: no node has the name %q given by --node, want one of %s%s", c.Name, strings.Join(all, ", "), near(c.Name, all))
+		return fmt.Errorf("nodes: no node has the name %q, want --node with one of %s%s", c.Name, strings.Join(all, ", "), near(c.Name, all))
 	}
 	if c.Cluster.Listen == "" {
 		c.Cluster.Listen = own

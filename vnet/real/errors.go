@@ -20,6 +20,9 @@ func mapError(err error) error {
 	if reason := reasonOf(err); reason != nil {
 		return fmt.Errorf("%w (%v)", reason, err)
 	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op.Err // callers have named the operation and the address
+	}
 	return err
 }
 
