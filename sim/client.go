@@ -44,9 +44,11 @@ func (c *client) handler() runtime.Handler { return worker{c} }
 
 type worker struct{ *client }
 
-// Init starts the work, which goes on after it.
+// Init starts the work, which goes on after it, unless it was done before the machine crashed.
 func (w worker) Init(ctx *runtime.Context, _ starlark.Tuple, _ []starlark.Tuple) error {
-	ctx.Fork("work", w.run)
+	if !w.done {
+		ctx.Fork("work", w.run)
+	}
 	return nil
 }
 
@@ -230,6 +232,7 @@ func (c *client) op(ctx *runtime.Context, fn string, args starlark.Tuple, kwargs
 // opBegins and opEnds tell the trace and the picture.
 func (w *world) opBegins(c *client, h history.Handle, command string, args []history.Value) {
 	w.opEvents++
+	w.latest = max(w.latest, w.step.Now())
 	var text strings.Builder
 	text.WriteString(command)
 	for i, arg := range args {
@@ -242,6 +245,7 @@ func (w *world) opBegins(c *client, h history.Handle, command string, args []his
 
 func (w *world) opEnds(c *client, h history.Handle, outcome history.Outcome, result history.Value, reason string) {
 	w.opEvents++
+	w.latest = max(w.latest, w.step.Now())
 	text := reason
 	if outcome == history.OK {
 		text = string(result)

@@ -49,6 +49,7 @@ func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
 		return nil
 	}
 	now := w.step.Now()
+	w.latest = max(w.latest, now)
 	text := lineOf(r)
 	w.trace.AddText(int64(now), trace.Log, h.machine.index, uint64(r.Level), 0, text)
 	w.log.add(fmt.Sprintf("%-10v %-5v %s: %s", time.Duration(now), r.Level, h.machine.name, text))

@@ -142,7 +142,7 @@ func (w *world) look() {
 			w.endWork(now)
 		}
 	}
-	if w.clientsDone && w.troubleOver {
+	if w.clientsDone && w.troubleOver && len(w.faults.active) > 0 {
 		w.faults.heal()
 	}
 	w.judge.look(now)

@@ -25,12 +25,14 @@ type Simulation struct {
 // nodes, by the name that is relative to where the scenario's name is; it may be called later, by several runs at a time.
 // Mistakes in the scenario are errors with their position.
 func Load(read func(name string) ([]byte, error), name string) (*Simulation, error) {
-	names := runtime.Predeclared()
-	words := make(starlark.StringDict, len(names)+1)
-	for word, v := range names { //determinism:ok copies a map
+	return load(read, name, starlark.StringDict{"unknown": check.Unknown})
+}
+
+// load is Load with more words for work(c) and the verdict.
+func load(read func(name string) ([]byte, error), name string, words starlark.StringDict) (*Simulation, error) {
+	for word, v := range runtime.Predeclared() { //determinism:ok copies a map
 		words[word] = v
 	}
-	words["unknown"] = check.Unknown
 	sc, err := scenario.Load(read, name, words)
 	if err != nil {
 		return nil, err

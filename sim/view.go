@@ -58,7 +58,7 @@ func (v *view) AttrNames() []string {
 func (v *view) Attr(name string) (starlark.Value, error) {
 	switch name {
 	case "now":
-		return seconds(v.world.step.Now()), nil
+		return seconds(max(v.world.latest, v.world.step.Now())), nil
 	case "history":
 		return v.history(), nil
 	case "clients":

@@ -41,9 +41,10 @@ type world struct {
 	troubleOver bool // the schedule has come to its end
 	working     int  // clients that have not finished
 	clientsDone bool
-	attention   bool  // the loop has to look at what happened
-	closing     bool  // the run is over
-	err         error // why the scenario cannot be run at all
+	latest      sched.Time // of what operations and log records tell: a turn is ahead of the clock outside
+	attention   bool       // the loop has to look at what happened
+	closing     bool       // the run is over
+	err         error      // why the scenario cannot be run at all
 }
 
 // newWorld builds the cluster; nothing has run yet.
