@@ -283,6 +283,10 @@ func (p *pipe) take(s segment) {
 			p.answerDead()
 		}
 	case breaking:
+		if c.host == nil { // the dialler gave up before its opening had got here
+			c.dead = true
+			return
+		}
 		c.fail(vnet.ErrReset)
 	}
 }
