@@ -41,6 +41,9 @@ type clusterLink struct {
 	notified bool
 }
 
+// errPeerClosed is why a link is lost when the other node closes it in an orderly way.
+var errPeerClosed = errors.New("closed by the other node")
+
 func (l *clusterLink) seat() *int { return &l.place }
 
 func (l *clusterLink) name() string { return "node " + l.remote }
@@ -70,7 +73,7 @@ func (l *clusterLink) Data(_ vnet.Conn, p []byte) {
 }
 
 // EOF implements [vnet.Handler]: a link that is closed for reading is of no use.
-func (l *clusterLink) EOF(c vnet.Conn) { l.Closed(c, errors.New("closed by the other node")) }
+func (l *clusterLink) EOF(c vnet.Conn) { l.Closed(c, nil) }
 
 // Writable implements [vnet.Handler].
 func (l *clusterLink) Writable(vnet.Conn) {}
@@ -114,7 +117,7 @@ func (l *clusterLink) onChange() {
 	}
 	if closed {
 		if reason == nil {
-			reason = errors.New("closed by the other node")
+			reason = errPeerClosed
 		}
 		l.drop(reason)
 	}
@@ -305,7 +308,10 @@ func (l *clusterLink) drop(reason error) {
 	c.svc.removeCloser(l)
 	c.remove(l)
 	l.conn.Abort()
-	where := "node " + l.remote
+	where := "unknown"
+	if l.remote != "" {
+		where = "node " + l.remote
+	}
 	if p := l.peer; p != nil {
 		where = fmt.Sprintf("node %s (%s)", p.name, p.address)
 		p.link, p.lastError = nil, reason
@@ -315,7 +321,11 @@ func (l *clusterLink) drop(reason error) {
 		}
 	}
 	if l.ready || l.peer == nil {
-		c.node.log(levelInfo, "link lost", "peer", where, "remote", l.conn.RemoteAddr(), "reason", reason.Error())
+		level := levelWarn
+		if reason == errPeerClosed {
+			level = levelInfo
+		}
+		c.node.log(level, "link lost", "peer", where, "remote", l.conn.RemoteAddr(), "reason", reason.Error())
 	}
 	for _, out := range l.queue {
 		out.fail(c.svc.turn, c.node, callErrorf(Unreachable, false, "%s: %v", where, reason))

@@ -39,7 +39,7 @@ func newReal(t *testing.T) *production {
 func (p *production) machine(w *World, name string) machine {
 	m := &realMachine{
 		workers: workers.New(workers.Options{Threads: 2, Seed: 1}),
-		net:     real.New(real.Options{CloseTimeout: 200 * time.Millisecond}),
+		net:     real.New(real.Options{CloseTimeout: 50 * time.Millisecond}),
 	}
 	p.machines[name] = m
 	if p.stores[name] == nil {
@@ -65,6 +65,8 @@ func (p *production) wait(until func() bool) bool {
 	}
 	return true
 }
+
+func (p *production) pass(d time.Duration) { <-time.After(d) }
 
 func (p *production) stop(name string) {
 	m := p.machines[name]

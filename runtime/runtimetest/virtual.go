@@ -1,6 +1,8 @@
 package runtimetest
 
 import (
+	"time"
+
 	"skynet/runtime"
 	"skynet/sched"
 	"skynet/sched/stepper"
@@ -45,6 +47,8 @@ func (s *simulated) machine(_ *World, name string) machine {
 func (s *simulated) wait(until func() bool) bool {
 	return s.step.Run(s.step.Now()+horizon, until) == stepper.Stopped
 }
+
+func (s *simulated) pass(d time.Duration) { s.step.Run(s.step.Now().Add(d), nil) }
 
 func (s *simulated) stop(name string) {
 	m := s.machines[name]

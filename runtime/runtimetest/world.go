@@ -70,6 +70,8 @@ type backend interface {
 	machine(w *World, name string) machine
 	// wait lets time pass until the condition holds; false says that it never will.
 	wait(until func() bool) bool
+	// pass lets time pass.
+	pass(d time.Duration)
 	// stop ends the machine of a stopped node in an orderly way.
 	stop(name string)
 	// crash ends the machine without a warning, and the node on it.
@@ -117,6 +119,9 @@ func (w *World) Cluster(names ...string) {
 		w.table[name] = name + ":7000"
 	}
 }
+
+// ClusterAt gives a node, which has not started, an address of the test's own.
+func (w *World) ClusterAt(name, address string) { w.table[name] = address }
 
 // Node starts a node, again if it was stopped or has crashed, and launches scripts on it, each registered under its name
 // without ".star".
@@ -233,6 +238,18 @@ func (w *World) Eventually(what string, cond func() bool) {
 	if !w.backend.wait(cond) {
 		w.t.Fatalf("%s: got no such state, want it in time", what)
 	}
+}
+
+// Until tries again, as time goes by, until try returns true. Unlike the condition of Eventually, it may call services.
+func (w *World) Until(what string, try func() bool) {
+	w.t.Helper()
+	for range 500 {
+		if try() {
+			return
+		}
+		w.backend.pass(10 * time.Millisecond)
+	}
+	w.t.Fatalf("%s: got no such state, want it in time", what)
 }
 
 // Waits says which coroutines of the nodes wait, in simulation; production cannot be looked at from outside.
