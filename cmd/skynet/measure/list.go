@@ -1,0 +1,49 @@
+package measure
+
+import "fmt"
+
+// measurements lists what can be measured. Names are stable: scripts and the history of figures use them.
+func measurements() []measurement {
+	return []measurement{
+		{name: "call", unit: nanoseconds, bar: ratio(2.2), prepare: talk("caller.star", "calls", 1, 1)},
+		{name: "call-2workers", unit: nanoseconds, prepare: talk("caller.star", "calls", 2, 1)},
+		{name: "call-100-pairs-1worker", unit: "calls/s", prepare: talk("caller.star", "calls", 1, 100)},
+		{name: "call-100-pairs-2workers", unit: "calls/s", bar: both(share(1.7, "1 worker"), atLeast(4*767_000)), prepare: scale(100)},
+		{name: "go-call", unit: nanoseconds, prepare: goPair},
+		{name: "send", unit: nanoseconds, bar: ratio(1.8), prepare: talk("caller.star", "sends", 1, 1)},
+		{name: "launch", unit: "services/s", bar: atLeast(200_000), prepare: launching},
+		{name: "idle-memory", unit: bytes, bar: atMost(4096), fixed: idleServices, prepare: idling},
+		{name: "timers", unit: "timers/s", bar: atLeast(1_500_000), prepare: talk("timers.star", "timers", 1, 1)},
+		{name: "timer-late", unit: milliseconds, bar: atMost(2), fixed: lateTimers, prepare: lateness},
+		{name: "tcp-echo-1", unit: "echoes/s", bar: share(0.95, "bare Go"), prepare: echoing(1)},
+		{name: "tcp-echo-64", unit: "echoes/s", bar: both(share(0.85, "bare Go"), atLeast(105_000)), prepare: echoing(64)},
+		{name: "tcp-echo-512", unit: "echoes/s", bar: both(share(0.90, "bare Go"), atLeast(118_000)), prepare: echoing(512)},
+		{name: "cluster-call-1", unit: "calls/s", bar: atLeast(2 * 14_000), prepare: clustered(1)},
+		{name: "cluster-call-100", unit: "calls/s", bar: atLeast(2 * 66_000), prepare: clustered(100)},
+		{name: "sim-steps", unit: "steps/s", bar: atLeast(500_000), prepare: simulating("quorum5.star", steps)},
+		{name: "sim-seeds", unit: "seeds/s", bar: atLeast(1000), prepare: simulating("small.star", seeds)},
+		{name: "sim-idle", unit: "virtual s/s", bar: atLeast(10_000), prepare: simulating("idle_cluster.star", virtualSeconds)},
+	}
+}
+
+// ratio asks for a time of at most so many ping-pongs.
+func ratio(most float64) bar {
+	return bar{fmt.Sprintf("≤ %g × ping-pong", most), func(r Result) bool { return r.Ratio <= most }}
+}
+
+// share asks for at least so much of what the reference does.
+func share(least float64, reference string) bar {
+	return bar{fmt.Sprintf("≥ %g × %s", least, reference), func(r Result) bool { return r.OfReference >= least }}
+}
+
+func atLeast(least float64) bar {
+	return bar{fmt.Sprintf("≥ %.0f", least), func(r Result) bool { return r.Value >= least }}
+}
+
+func atMost(most float64) bar {
+	return bar{fmt.Sprintf("≤ %.0f", most), func(r Result) bool { return r.Value <= most }}
+}
+
+func both(a, b bar) bar {
+	return bar{a.text + ", " + b.text, func(r Result) bool { return a.met(r) && b.met(r) }}
+}

@@ -1,0 +1,180 @@
+package measure
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"skynet/runtime"
+)
+
+// echoing prepares n TCP connections on loopback to a service that echoes, and n to a bare Go echo server of this process
+// as the reference. The clients are goroutines of this process too, so all share its processors.
+func echoing(n int) func() (*rig, error) {
+	return func() (_ *rig, err error) {
+		var open stack
+		defer func() {
+			if err != nil {
+				open.close()
+			}
+		}()
+		address, err := open.service()
+		if err != nil {
+			return nil, err
+		}
+		bare, err := open.bare()
+		if err != nil {
+			return nil, err
+		}
+		r := &rig{close: open.close}
+		if r.round, err = open.clients(address, n); err != nil {
+			return nil, err
+		}
+		r.reference, err = open.clients(bare, n)
+		return r, err
+	}
+}
+
+// stack is what must be closed, the last first.
+type stack []func()
+
+func (s *stack) push(f func()) { *s = append(*s, f) }
+
+func (s *stack) close() {
+	for len(*s) > 0 {
+		last := len(*s) - 1
+		(*s)[last]()
+		*s = (*s)[:last]
+	}
+}
+
+// service starts the Starlark echo service and returns where it listens.
+func (s *stack) service() (string, error) {
+	h, err := newHost(0, runtime.Cluster{}, "bench")
+	if err != nil {
+		return "", err
+	}
+	s.push(h.close)
+	service, err := h.launch("stream.star", "")
+	if err != nil {
+		return "", err
+	}
+	v, err := h.node.Call(service, "listen", nil, patience)
+	if err != nil {
+		return "", err
+	}
+	address, ok := starlark.AsString(v)
+	if !ok {
+		return "", fmt.Errorf("listen: got %s, want an address", v.Type())
+	}
+	return address, nil
+}
+
+// bare starts a Go echo server: a goroutine for each connection that reads and writes.
+func (s *stack) bare() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() { echo(c) })
+		}
+	})
+	s.push(func() { l.Close(); running.Wait() })
+	return l.Addr().String(), nil
+}
+
+func echo(c net.Conn) {
+	defer c.Close()
+	buf := make([]byte, 4096)
+	for {
+		n, err := c.Read(buf)
+		if err != nil {
+			return
+		}
+		if _, err := c.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// clients connects n times and returns the round in which the connections share the echoes of 16 bytes, each connection
+// one after the other.
+func (s *stack) clients(address string, n int) (round, error) {
+	conns := make([]net.Conn, n)
+	for i := range conns {
+		c, err := net.DialTimeout("tcp", address, patience)
+		if err != nil {
+			return nil, err
+		}
+		s.push(func() { c.Close() })
+		conns[i] = c
+	}
+	return func(total int) (float64, error) {
+		share := max(1, total/n)
+		errs := make([]error, n)
+		var running sync.WaitGroup
+		begun := time.Now()
+		for i, c := range conns {
+			running.Go(func() { errs[i] = bounce(c, share) })
+		}
+		running.Wait()
+		return per(time.Since(begun), share*n), errors.Join(errs...)
+	}, nil
+}
+
+// bounce sends 16 bytes and waits for them, n times.
+func bounce(c net.Conn, n int) error {
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	var buf [16]byte
+	for range n {
+		if _, err := c.Write(buf[:]); err != nil {
+			return err
+		}
+		if _, err := io.ReadFull(c, buf[:]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clustered prepares two nodes of this process, each with a scheduler and a network of its own and half of the processors,
+// that talk over TCP on loopback, with n services of one that call a service of the other.
+func clustered(n int) func() (*rig, error) {
+	return func() (_ *rig, err error) {
+		var open stack
+		defer func() {
+			if err != nil {
+				open.close()
+			}
+		}()
+		callee, err := newHost(1, runtime.Cluster{Listen: "127.0.0.1:0"}, "callee")
+		if err != nil {
+			return nil, err
+		}
+		open.push(callee.close)
+		if _, err := callee.launch("echo.star", ".echo"); err != nil {
+			return nil, err
+		}
+		caller, err := newHost(1, runtime.Cluster{Nodes: map[string]string{"callee": callee.node.ClusterAddr()}}, "caller")
+		if err != nil {
+			return nil, err
+		}
+		open.push(caller.close)
+		services, err := caller.launchAll("remote.star", n)
+		return &rig{round: caller.shared(services, "calls", starlark.String("callee")), close: open.close}, err
+	}
+}

@@ -1,0 +1,169 @@
+package measure
+
+import (
+	"embed"
+	"fmt"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"skynet/runtime"
+	"skynet/sched/workers"
+	"skynet/vnet/real"
+)
+
+//go:embed scripts/*.star
+var scripts embed.FS
+
+func readScript(name string) ([]byte, error) { return scripts.ReadFile("scripts/" + name) }
+
+// patience is how long one round may take before the measurement fails: far beyond any machine that works.
+const patience = time.Minute
+
+// host is a production node as the run command makes it, except that no handler is stopped for doing what it is measured
+// for.
+type host struct {
+	workers *workers.Workers
+	network *real.Network
+	node    *runtime.Node
+}
+
+// newHost starts a node with so many workers, 0 for as many as the run command would take.
+func newHost(threads int, cluster runtime.Cluster, name string) (*host, error) {
+	h := &host{workers: workers.New(workers.Options{Threads: threads}), network: real.New(real.Options{})}
+	node, err := runtime.NewNode(runtime.Config{
+		Name: name, Scheduler: h.workers, Network: h.network, Programs: runtime.NewPrograms(readScript),
+		Limits: runtime.Limits{Steps: 1 << 60, Call: patience}, Cluster: cluster,
+		Handlers: map[string]func() runtime.Handler{
+			"go-echo": func() runtime.Handler { return goEcho{} }, "go-caller": func() runtime.Handler { return &goCaller{} },
+		},
+	})
+	if err != nil {
+		h.network.Close()
+		h.workers.Close()
+		return nil, err
+	}
+	h.node = node
+	return h, nil
+}
+
+// close stops everything that newHost started, and waits.
+func (h *host) close() {
+	stopped := make(chan struct{})
+	h.node.Stop(0, func() { close(stopped) })
+	<-stopped
+	h.network.Close()
+	h.workers.Close()
+}
+
+// launch starts a service.
+func (h *host) launch(script, name string) (*runtime.Address, error) {
+	type outcome struct {
+		address *runtime.Address
+		err     error
+	}
+	launched := make(chan outcome, 1)
+	h.node.Launch(script, name, nil, nil, func(a *runtime.Address, err error) { launched <- outcome{a, err} })
+	o := <-launched
+	return o.address, o.err
+}
+
+// launchAll starts n services of a script.
+func (h *host) launchAll(script string, n int) ([]*runtime.Address, error) {
+	all := make([]*runtime.Address, n)
+	for i := range all {
+		var err error
+		if all[i], err = h.launch(script, ""); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// each calls a command of all services at the same time and waits for all answers; it returns the first error.
+func (h *host) each(services []*runtime.Address, command string, args ...starlark.Value) (err error) {
+	answers := make(chan error, len(services))
+	for _, s := range services {
+		h.node.Request(s, command, args, nil, patience, func(_ starlark.Value, err error) { answers <- err })
+	}
+	for range services {
+		if e := <-answers; e != nil && err == nil {
+			err = fmt.Errorf("command %s: %w", command, e)
+		}
+	}
+	return err
+}
+
+// shared is a round in which the services share n operations of a command that takes a number of operations.
+func (h *host) shared(services []*runtime.Address, command string, more ...starlark.Value) round {
+	return func(n int) (float64, error) {
+		share := max(1, n/len(services))
+		args := append([]starlark.Value{starlark.MakeInt(share)}, more...)
+		begun := time.Now()
+		err := h.each(services, command, args...)
+		return per(time.Since(begun), share*len(services)), err
+	}
+}
+
+// talkers is a node on which pairs of services are ready to talk.
+func talkers(script, command string, threads, pairs int) (*host, round, error) {
+	h, err := newHost(threads, runtime.Cluster{}, "bench")
+	if err != nil {
+		return nil, nil, err
+	}
+	services, err := h.launchAll(script, pairs)
+	if err != nil {
+		h.close()
+		return nil, nil, err
+	}
+	return h, h.shared(services, command), nil
+}
+
+// talk prepares pairs of services that talk.
+func talk(script, command string, threads, pairs int) func() (*rig, error) {
+	return func() (*rig, error) {
+		h, r, err := talkers(script, command, threads, pairs)
+		if err != nil {
+			return nil, err
+		}
+		return &rig{round: r, close: h.close}, nil
+	}
+}
+
+// scale prepares pairs that call on two workers, with the same on one worker as the reference.
+func scale(pairs int) func() (*rig, error) {
+	return func() (*rig, error) {
+		one, reference, err := talkers("caller.star", "calls", 1, pairs)
+		if err != nil {
+			return nil, err
+		}
+		two, r, err := talkers("caller.star", "calls", 2, pairs)
+		if err != nil {
+			one.close()
+			return nil, err
+		}
+		return &rig{round: r, reference: reference, close: func() { two.close(); one.close() }}, nil
+	}
+}
+
+// goEcho answers what it is asked.
+type goEcho struct{}
+
+func (goEcho) Init(*runtime.Context, starlark.Tuple, []starlark.Tuple) error { return nil }
+
+func (goEcho) Handle(_ *runtime.Context, _ string, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	return args[0], nil
+}
+
+// goCaller calls an echo of its own.
+type goCaller struct{ echo starlark.Value }
+
+func (g *goCaller) Init(ctx *runtime.Context, _ starlark.Tuple, _ []starlark.Tuple) error { return nil }
+
+func (g *goCaller) Handle(ctx *runtime.Context, _ string, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	n, err := starlark.AsInt32(args[0])
+	for i := 0; i < n && err == nil; i++ {
+		_, err = ctx.Call(starlark.String("echo"), "ping", starlark.Tuple{starlark.MakeInt(i)}, 0)
+	}
+	return starlark.None, err
+}
