@@ -7,6 +7,7 @@ import (
 
 	"skynet/runtime"
 	"skynet/sim/check"
+	"skynet/sim/history"
 	"skynet/sim/scenario"
 )
 
@@ -57,6 +58,16 @@ func (s *Simulation) Source(name string) ([]byte, bool) { return s.programs.Sour
 
 // Names are the words that scenario files can use, for hints in diagnostics.
 func (s *Simulation) Names() []string { return s.predeclared.Keys() }
+
+// Visualize returns porcupine's picture of a history, as a page of HTML, for the linearizable check of that name.
+func (s *Simulation) Visualize(name string, h history.History) ([]byte, error) {
+	for i, m := range s.models {
+		if m != nil && s.Scenario.Verdict[i].Name == name {
+			return check.Visualize(m, h)
+		}
+	}
+	return nil, fmt.Errorf("sim: visualize: got %q, which is no linearizable check of %s", name, s.Scenario.File)
+}
 
 // newModel makes the model of a linearizable check.
 func newModel(c *scenario.Check) (m *check.Model, err error) {
