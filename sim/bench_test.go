@@ -9,7 +9,7 @@ import (
 
 // BenchmarkRun reports seeds/s and steps/s of whole runs, as a sweep makes them: one after another on shared coroutines.
 func BenchmarkRun(b *testing.B) {
-	for _, name := range []string{"kv", "quorum"} {
+	for _, name := range []string{"kv", "quorum/quorum"} {
 		b.Run(name, func(b *testing.B) {
 			s, err := sim.Load(os.ReadFile, "testdata/"+name+".star")
 			if err != nil {

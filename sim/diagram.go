@@ -25,6 +25,7 @@ type Diagram struct {
 	// Dropped is how many entries did not fit.
 	Dropped int
 
+	finished        bool
 	messages, spans int // how many were dropped from the front of each
 	lanes           map[int32]int
 	flying          map[flight]int // packet -> its number among all messages
@@ -82,6 +83,9 @@ func (d *Diagram) enter(m *machine) {
 }
 
 func (d *Diagram) packet(p virtual.Packet) {
+	if d.finished {
+		return
+	}
 	key := flight{p.From, p.To, p.ID}
 	if p.Kind == trace.Send {
 		if len(d.Messages) >= 2*d.Limit {
@@ -179,11 +183,12 @@ func (d *Diagram) fault(now sched.Time, f *fault, text string, on bool) {
 	d.faults[path] = append(d.faults[path], number)
 }
 
-// cut forgets what is beyond the limit at the end of the run.
+// finish closes the picture, and forgets what is beyond its limit.
 func (d *Diagram) finish() {
 	if d == nil {
 		return
 	}
+	d.finished = true
 	if n := len(d.Messages) - d.Limit; n > 0 {
 		d.Messages = d.Messages[n:]
 		d.Dropped += n

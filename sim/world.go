@@ -197,9 +197,12 @@ func (w *world) fail(err error) {
 	w.attention = true
 }
 
-// close unwinds every coroutine, so that the pool can be used again.
+// close unwinds every coroutine, so that the pool can be used again. That is no part of the run, and not in its trace.
 func (w *world) close() {
 	w.closing = true
+	whole := *w.trace
+	w.trace.Sink = nil
+	defer func() { *w.trace = whole }()
 	for _, m := range w.machines {
 		m.kill()
 	}

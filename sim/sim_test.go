@@ -1,0 +1,268 @@
+package sim_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"skynet/runtime/diag"
+	"skynet/sched/trace"
+	"skynet/sim"
+	"skynet/sim/history"
+	"skynet/sim/scenario"
+)
+
+const quorum = "testdata/quorum/quorum.star"
+
+// hashes runs seeds 0 to n-1, one after another on one pool.
+func hashes(t *testing.T, s *sim.Simulation, n uint64) []uint64 {
+	pool := sim.NewCoroutines()
+	defer pool.Close()
+	var all []uint64
+	for seed := range n {
+		r, err := s.Run(sim.Options{Seed: seed, Coroutines: pool})
+		if err != nil {
+			t.Error(err)
+			return nil
+		}
+		all = append(all, r.Hash)
+	}
+	return all
+}
+
+func TestSameSeedSameHash(t *testing.T) {
+	const seeds = 4
+	s := load(t, quorum)
+	want := hashes(t, s, seeds)
+	for i, h := range want {
+		if slices.Contains(want[:i], h) {
+			t.Fatalf("got hash %x twice, want one for each seed", h)
+		}
+	}
+	old := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(old)
+	for _, procs := range []int{1, 2, 8} {
+		runtime.GOMAXPROCS(procs)
+		got := make([][]uint64, 3)
+		var wg sync.WaitGroup
+		for i := range got {
+			wg.Go(func() { got[i] = hashes(t, s, seeds) })
+		}
+		wg.Wait()
+		for _, g := range got {
+			if !slices.Equal(g, want) {
+				t.Errorf("GOMAXPROCS %d: got %x, want %x", procs, g, want)
+			}
+		}
+	}
+	for seed := uint64(seeds); seed > 0; seed-- {
+		if got := run(t, load(t, quorum), sim.Options{Seed: seed - 1}).Hash; got != want[seed-1] {
+			t.Errorf("seed %d in a fresh simulation: got %x, want %x", seed-1, got, want[seed-1])
+		}
+	}
+}
+
+func TestStrategies(t *testing.T) {
+	s := load(t, "testdata/kv.star")
+	fifo := run(t, s, sim.Options{Strategy: "fifo"})
+	random := run(t, s, sim.Options{Strategy: "random"})
+	if fifo.Hash == random.Hash || random.Hash != run(t, s, sim.Options{}).Hash {
+		t.Errorf("got hashes %x (fifo), %x (random)", fifo.Hash, random.Hash)
+	}
+	if _, err := s.Run(sim.Options{Strategy: "lifo"}); err == nil {
+		t.Error("got no error for strategy lifo")
+	}
+}
+
+func TestSelfCheck(t *testing.T) {
+	for _, file := range []string{quorum, "testdata/every.star", "testdata/view.star"} {
+		if err := sim.SelfCheck(load(t, file), sim.Options{Seed: 7}); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
+// TestPlanRepeats runs the trouble that a run has had as a plan: the clients must be told the same.
+func TestPlanRepeats(t *testing.T) {
+	s := load(t, "testdata/lost.star")
+	first := run(t, s, sim.Options{Seed: 3})
+	again := run(t, s, sim.Options{Seed: 3, Plan: first.Instances})
+	if !reflect.DeepEqual(first.History, again.History) || again.Failed == nil || again.Failed.Name != first.Failed.Name {
+		t.Errorf("got %v, want %v", again.History, first.History)
+	}
+	without := run(t, s, sim.Options{Seed: 3, Plan: []scenario.Instance{}})
+	if without.Failed != nil || len(without.Faults) != 0 {
+		t.Errorf("without trouble: got %v and %d faults, want neither", without.Failed, len(without.Faults))
+	}
+}
+
+// TestDroppingAClientShiftsNoOther compares what the others draw.
+func TestDroppingAClientShiftsNoOther(t *testing.T) {
+	s := load(t, "testdata/kv.star")
+	all := run(t, s, sim.Options{Seed: 5})
+	some := run(t, s, sim.Options{Seed: 5, Clients: []string{"c1", "c3"}})
+	asked := func(r *sim.Result, client string) (ops []string) {
+		for _, op := range r.History.Operations {
+			if op.Client == client {
+				ops = append(ops, fmt.Sprint(op.Op, op.Args))
+			}
+		}
+		return ops
+	}
+	for _, client := range []string{"c1", "c3"} {
+		if got, want := asked(some, client), asked(all, client); !slices.Equal(got, want) || len(got) != 10 {
+			t.Errorf("%s: got %v, want %v", client, got, want)
+		}
+	}
+	if got := asked(some, "c2"); got != nil {
+		t.Errorf("c2: got %v, want nothing", got)
+	}
+	if _, err := s.Run(sim.Options{Clients: []string{"c9"}}); err == nil {
+		t.Error("got no error for client c9")
+	}
+}
+
+// TestEveryFaultBites also sees a client crash in the middle of its work, which leaves its operation open.
+func TestEveryFaultBites(t *testing.T) {
+	s := load(t, "testdata/every.star")
+	for seed := range uint64(8) {
+		r := run(t, s, sim.Options{Seed: seed})
+		if !r.Passed() {
+			t.Fatalf("seed %d: got %+v", seed, r.Checks)
+		}
+		if len(r.Faults) != 11 {
+			t.Errorf("seed %d: got %d faults, want 11", seed, len(r.Faults))
+		}
+		for _, f := range r.Faults {
+			if !f.Bit || f.Effects.String() == "no effect" {
+				t.Errorf("seed %d: %s: got no effect", seed, f.Path)
+			}
+		}
+		for _, op := range r.History.Operations {
+			if op.Outcome == history.OK && op.Client == "c2" && op.Return == history.Open {
+				t.Errorf("seed %d: %v is open and ok", seed, op)
+			}
+		}
+	}
+}
+
+func TestErrorsBeforeTheRun(t *testing.T) {
+	files := map[string]string{
+		"syntax.star": "def ping(:\n", "boot.star": "def init():\n    fail('no')\n", "name.star": "def f():\n    return nmae\n",
+		"fine.star": "def ping():\n    pass\n",
+	}
+	for _, test := range []struct{ main, verdict, want string }{
+		{"syntax.star", `linearizable("kv")`, "syntax.star:1:11"},
+		{"name.star", `linearizable("kv")`, "name.star:2:12"},
+		{"boot.star", `linearizable("kv")`, "boot.star:2:9"},
+		{"missing.star", `linearizable("kv")`, "missing.star"},
+		{"fine.star", `linearizable(model(init = sometimes, step = lambda s, o, a, r: s))`, "s.star:5:"},
+	} {
+		read := func(name string) ([]byte, error) {
+			if name == "s.star" {
+				return fmt.Appendf(nil, "def world(w):\n    w.nodes('n', 1, main = %q)\n    w.clients('c', 1)\nwork = lambda c: None\nverdict = checks(%s)\n",
+					test.main, test.verdict), nil
+			}
+			if text, ok := files[name]; ok {
+				return []byte(text), nil
+			}
+			return nil, os.ErrNotExist
+		}
+		s, err := sim.Load(read, "s.star")
+		if err == nil {
+			_, err = s.Run(sim.Options{})
+		}
+		if err == nil || !strings.Contains(diag.Format(err, nil), test.want) {
+			t.Errorf("%s: got %v, want it to name %s", test.main, err, test.want)
+		}
+	}
+}
+
+// TestBrokenNodeAfterAFault: a main script that fails when its node comes back is a finding, not an error.
+func TestBrokenNodeAfterAFault(t *testing.T) {
+	read := func(name string) ([]byte, error) {
+		if name == "n.star" {
+			return []byte("def init():\n    if store.get('x'):\n        fail('again')\n    store.put('x', 1)\n    store.sync()\ndef ping():\n    pass\n"), nil
+		}
+		return []byte(`
+def world(w):
+    w.nodes("n", 1, main = "n.star")
+    w.clients("c", 1)
+def work(c):
+    c.sleep("1s")
+    c.call("ping")
+trouble = plan(at("0.2s", crash("n1", down = "0.1s")))
+verdict = checks(eventually("up", lambda s: len(s.up()) == 1, within = "1s"), sometimes("handler failed"))
+`), nil
+	}
+	s, err := sim.Load(read, "s.star")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, s, sim.Options{})
+	if r.Failed == nil || r.Failed.Name != "up" || r.Checks[1].Verdict != sim.OK {
+		t.Errorf("got %+v", r.Checks)
+	}
+	if !slices.ContainsFunc(r.Logs, func(line string) bool { return strings.Contains(line, "n.star:3:13: fail: again") }) {
+		t.Errorf("got logs %q, want the failure", r.Logs)
+	}
+}
+
+func TestDiagram(t *testing.T) {
+	s := load(t, "testdata/lost.star")
+	plain := run(t, s, sim.Options{Seed: 3})
+	var d sim.Diagram
+	if drawn := run(t, s, sim.Options{Seed: 3, Diagram: &d}); drawn.Hash != plain.Hash {
+		t.Errorf("got hash %x with a diagram, want %x", drawn.Hash, plain.Hash)
+	}
+	if want := []string{"n1", "c1"}; !slices.Equal(d.Lanes, want) {
+		t.Errorf("got lanes %v, want %v", d.Lanes, want)
+	}
+	kinds := map[string]int{}
+	for _, span := range d.Spans {
+		kinds[span.Kind]++
+		if span.End < span.Begin {
+			t.Errorf("got span %+v, want an end", span)
+		}
+	}
+	if want := map[string]int{"op": 6, "fault": 1, "down": 1}; !reflect.DeepEqual(kinds, want) {
+		t.Errorf("got spans %v, want %v", kinds, want)
+	}
+	arrived := 0
+	for _, m := range d.Messages {
+		if m.Arrived > m.Sent && !m.Lost {
+			arrived++
+		}
+	}
+	if arrived < 12 || d.Dropped != 0 {
+		t.Errorf("got %d messages that arrived and %d dropped, want 12 or more and none", arrived, d.Dropped)
+	}
+	small := sim.Diagram{Limit: 3}
+	run(t, s, sim.Options{Seed: 3, Diagram: &small})
+	if len(small.Messages) != 3 || len(small.Spans) != 3 || small.Spans[2].Kind != "op" || small.Dropped == 0 {
+		t.Errorf("got %d messages, %d spans, %d dropped, want 3, 3 and more than 0", len(small.Messages), len(small.Spans), small.Dropped)
+	}
+}
+
+func TestTraceOption(t *testing.T) {
+	s := load(t, "testdata/kv.star")
+	var events uint64
+	tr := trace.Trace{Sink: func(trace.Event) { events++ }}
+	r := run(t, s, sim.Options{Trace: &tr})
+	if events != r.Events || tr.Hash() != r.Hash {
+		t.Errorf("got %d events and hash %x, want %d and %x", events, tr.Hash(), r.Events, r.Hash)
+	}
+}
+
+func TestBootErrorUnwraps(t *testing.T) {
+	cause := errors.New("cause")
+	if err := (&sim.BootError{Node: "n1", Err: cause}); !errors.Is(err, cause) || err.Error() != "node n1: cause" {
+		t.Errorf("got %v", err)
+	}
+}
