@@ -22,7 +22,7 @@ func parse(line string, flags *pflag.FlagSet, finish func(operands []string) err
 func newFlags() *pflag.FlagSet { return pflag.NewFlagSet("test", pflag.ContinueOnError) }
 
 func simDefaults(change func(o *simOptions)) simOptions {
-	o := simOptions{scenarios: []string{"a.star"}, first: 1, count: defaultSeeds, format: "text", strategy: "random"}
+	o := simOptions{scenarios: []string{"a.star"}, open: true, first: 1, count: defaultSeeds, format: "text", strategy: "random"}
 	change(&o)
 	return o
 }
@@ -34,12 +34,13 @@ func TestParseSim(t *testing.T) {
 	}{
 		{"a.star", simDefaults(func(*simOptions) {})},
 		{"a.star b.star", simDefaults(func(o *simOptions) { o.scenarios = []string{"a.star", "b.star"} })},
-		{"a.star --seeds 500", simDefaults(func(o *simOptions) { o.count = 500 })},
-		{"--seeds 500 a.star", simDefaults(func(o *simOptions) { o.count = 500 })},
-		{"--seeds=500 --first 7 a.star", simDefaults(func(o *simOptions) { o.count, o.first = 500, 7 })},
-		{"a.star --seed 42", simDefaults(func(o *simOptions) { o.single, o.seed, o.first, o.count = true, 42, 42, 1 })},
-		{"a.star --seed 0", simDefaults(func(o *simOptions) { o.single, o.seed, o.first, o.count = true, 0, 0, 1 })},
+		{"a.star --seeds 500", simDefaults(func(o *simOptions) { o.count, o.open = 500, false })},
+		{"--seeds 500 a.star", simDefaults(func(o *simOptions) { o.count, o.open = 500, false })},
+		{"--seeds=500 --first 7 a.star", simDefaults(func(o *simOptions) { o.count, o.first, o.open = 500, 7, false })},
+		{"a.star --seed 42", simDefaults(func(o *simOptions) { o.single, o.open, o.seed, o.first, o.count = true, false, 42, 42, 1 })},
+		{"a.star --seed 0", simDefaults(func(o *simOptions) { o.single, o.open, o.seed, o.first, o.count = true, false, 0, 0, 1 })},
 		{"a.star --jobs 2 --shrink", simDefaults(func(o *simOptions) { o.jobs, o.shrink = 2, true })},
+		{"a.star --fail-fast", simDefaults(func(o *simOptions) { o.failFast = true })},
 		{"a.star --trace t --report r", simDefaults(func(o *simOptions) { o.trace, o.report = "t", "r" })},
 		{"a.star --format json --strategy fifo", simDefaults(func(o *simOptions) { o.format, o.strategy = "json", "fifo" })},
 	} {
@@ -87,7 +88,8 @@ func TestParseRun(t *testing.T) {
 		msg  string
 	}{
 		{"main.star", runOptions{main: "main.star"}, ""},
-		{"main.star --config c.star --node n1 --threads 4", runOptions{"main.star", "c.star", "n1", 4}, ""},
+		{"main.star --config c.star --node n1 --threads 4", runOptions{main: "main.star", config: "c.star", node: "n1", threads: 4}, ""},
+		{"main.star --print-config", runOptions{main: "main.star", print: true}, ""},
 		{"", runOptions{}, "got 0 operands, want one: the script of the first service"},
 		{"a.star b.star", runOptions{}, "got 2 operands, want one"},
 		{"main.star --node n1", runOptions{}, "got --node without --config"},

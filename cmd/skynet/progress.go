@@ -38,8 +38,13 @@ func newProgress(s *State) *progress {
 	return &progress{out: s.Stderr, tty: s.StderrTTY, columns: s.Columns, now: s.Now, begun: at, last: at}
 }
 
-// update shows t, unless something was shown a moment ago. Errors of the writer are ignored: progress is a courtesy.
+// update shows t, unless something was shown a moment ago.
 func (p *progress) update(t tally) {
+	p.show(func(elapsed time.Duration) string { return t.line(elapsed, p.tty) })
+}
+
+// show shows a line, unless something was shown a moment ago. Errors of the writer are ignored: progress is a courtesy.
+func (p *progress) show(line func(elapsed time.Duration) string) {
 	at, every := p.now(), repeat
 	if p.tty {
 		every = redraw
@@ -48,14 +53,14 @@ func (p *progress) update(t tally) {
 		return
 	}
 	p.last = at
-	line := t.line(at.Sub(p.begun), p.tty)
+	text := line(at.Sub(p.begun))
 	if p.tty {
 		p.drawn = true
-		line = cut(line, p.columns-1) // the last column stays free: some terminals wrap when it is filled
-		fmt.Fprintf(p.out, "\r\x1b[K%s", line)
+		text = cut(text, p.columns-1) // the last column stays free: some terminals wrap when it is filled
+		fmt.Fprintf(p.out, "\r\x1b[K%s", text)
 		return
 	}
-	fmt.Fprintln(p.out, line)
+	fmt.Fprintln(p.out, text)
 }
 
 // cut shortens a line to so many characters, or leaves it if that is not positive.
@@ -84,7 +89,7 @@ func (t tally) line(elapsed time.Duration, bar bool) string {
 	}
 	fmt.Fprintf(&b, "%d/%d seeds, %d failed", t.done, t.total, t.failed)
 	if ms := uint64(elapsed.Milliseconds()); ms > 0 {
-		fmt.Fprintf(&b, ", %s steps/s", short(t.steps*1000/ms))
+		fmt.Fprintf(&b, ", %s seeds/s, %s steps/s", short(t.done*1000/ms), short(t.steps*1000/ms))
 	}
 	if t.done > 0 && t.done < t.total {
 		left := elapsed / time.Duration(t.done) * time.Duration(t.total-t.done)

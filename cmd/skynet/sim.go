@@ -10,6 +10,7 @@ import (
 type simOptions struct {
 	scenarios []string
 	single    bool   // one seed was named, so its hash is of interest
+	open      bool   // no seed was named: the scenario may do so
 	seed      uint64 // the one seed, if single
 	first     uint64 // the first seed, or the only one
 	count     uint64 // how many seeds
@@ -19,6 +20,7 @@ type simOptions struct {
 	report    string // file for the page, "" for none
 	format    string
 	strategy  string
+	failFast  bool
 }
 
 const defaultSeeds = 100
@@ -31,7 +33,7 @@ func simCommand() command {
 		about: `Runs every scenario once for each seed: a whole cluster in one process, on a virtual clock, a virtual
 network and virtual disks, with the faults the scenario asks for. What the clients saw is checked. The same
 seed gives the same run, event for event, on any machine. A failing sweep prints the seed, what failed and
-the command that replays it.`,
+the command that replays it. A scenario with expect = "fails" is well if a seed fails, and not if none does.`,
 		examples: []string{
 			"skynet sim scenarios/quorum.star --seeds 500          # a sweep",
 			"skynet sim scenarios/quorum.star --seed 42 --shrink   # one run, reduced to what matters if it fails",
@@ -62,6 +64,7 @@ func simFlags(flags *pflag.FlagSet) *simOptions {
 	flags.BoolVar(&o.shrink, "shrink", false, "reduce the first failure to the faults and clients it needs")
 	flags.StringVar(&o.trace, "trace", "", "write the events of the run, or of the first one that fails, to `FILE`")
 	flags.StringVar(&o.report, "report", "", "write a page about the run, or about the first one that fails, to `FILE`")
+	flags.BoolVar(&o.failFast, "fail-fast", false, "end a sweep with the first seed that fails")
 	formatFlag(flags, &o.format)
 	flags.Var(oneOf{&o.strategy, []string{"random", "fifo"}}, "strategy", "who picks what happens next")
 	return o
@@ -71,6 +74,7 @@ func simFlags(flags *pflag.FlagSet) *simOptions {
 func (o *simOptions) finish(flags *pflag.FlagSet, operands []string) error {
 	o.scenarios = operands
 	o.single = flags.Changed("seed")
+	o.open = !o.single && !flags.Changed("seeds") && !flags.Changed("first")
 	switch {
 	case len(operands) == 0:
 		return &usageError{msg: "got no operand, want at least one scenario file"}

@@ -15,6 +15,7 @@
 package shrink
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"path"
@@ -80,6 +81,9 @@ func Shrink(ctx context.Context, s *sim.Simulation, failed *sim.Result, o Option
 func File(original string, seed uint64) string {
 	return fmt.Sprintf("%s-seed%d.star", strings.TrimSuffix(original, path.Ext(original)), seed)
 }
+
+// Ours reports whether a file was written by a shrinking, and so may be written over by the next one.
+func Ours(text []byte) bool { return bytes.HasPrefix(text, []byte(`"""Shrunk from `)) }
 
 // hunt is one shrinking.
 type hunt struct {

@@ -112,6 +112,7 @@ type report struct {
 	offset, seed  uint64
 	skipped       bool
 	err           error
+	panicked      string // what and where
 	twice         bool
 	hash          uint64
 	steps, events uint64

@@ -50,8 +50,8 @@ const ahead = 256
 // Tally is how far a sweep is.
 type Tally struct{ Done, Total, Failed, Unknown, Steps uint64 }
 
-// Sweep runs the seeds from First on. An error is one of the scenario, with the position in it, or a run that cannot be
-// repeated; that of the lowest seed is returned.
+// Sweep runs the seeds from First on. An error is one of the scenario, or a [*sim.Divergence]; that of the lowest seed is
+// returned. A run that panics makes Sweep panic.
 func Sweep(ctx context.Context, s *sim.Simulation, o Options) (*Summary, error) {
 	w := &sweeper{Options: o, run: s.Run, summary: newSummary(s.Scenario), diverged: func(seed uint64) error {
 		return sim.SelfCheck(s, sim.Options{Seed: seed, Strategy: o.Strategy})
@@ -88,6 +88,8 @@ func (w *sweeper) sweep(ctx context.Context) (*Summary, error) {
 		case r.skipped:
 			w.summary.Interrupted = true
 			return w.summary, nil
+		case r.panicked != "":
+			panic(r.panicked)
 		case r.err != nil:
 			return nil, fmt.Errorf("seed %d: %w", r.seed, r.err)
 		}
@@ -145,12 +147,12 @@ func (w *sweeper) work(ctx context.Context) {
 	}
 }
 
-// one runs one seed, twice if it is its turn. A panic is an error like any other, so that the sweep can name the seed.
+// one runs one seed, twice if it is its turn. A panic is carried to the caller of the sweep, with the seed.
 func (w *sweeper) one(offset uint64, pool *runtime.Coroutines) (r report) {
 	r = report{offset: offset, seed: w.First + offset}
 	defer func() {
 		if p := recover(); p != nil {
-			r.err = fmt.Errorf("panic: %v\n\n%s", p, debug.Stack())
+			r.panicked = fmt.Sprintf("seed %d: %v\n\n%s", r.seed, p, debug.Stack())
 		}
 	}()
 	o := sim.Options{Seed: r.seed, Strategy: w.Strategy, Coroutines: pool}
@@ -182,26 +184,8 @@ func (w *sweeper) repeat(o sim.Options, first *sim.Result) error {
 	if second.Hash == first.Hash && second.Events == first.Events {
 		return nil
 	}
-	d := &Divergence{Seed: o.Seed, First: first.Hash, Second: second.Hash}
-	d.Where = w.diverged(o.Seed)
-	return d
-}
-
-// Divergence says that two runs of one seed differ: a mistake in this system, never one of a script.
-type Divergence struct {
-	Seed          uint64
-	First, Second uint64 // the hashes of the two runs
-	Where         error  // the first event in which two more runs differ; nil if those were equal
-}
-
-// Error names the first divergent event of both runs.
-func (d *Divergence) Error() string {
-	where := "two more runs were equal"
-	if d.Where != nil {
-		where = d.Where.Error()
+	if err := w.diverged(o.Seed); err != nil {
+		return err
 	}
-	return fmt.Sprintf("sweep: two runs of seed %d differ: hashes %016x and %016x\n%s", d.Seed, d.First, d.Second, where)
+	return &sim.Divergence{Seed: o.Seed, Hashes: [2]uint64{first.Hash, second.Hash}}
 }
-
-// Unwrap returns Where.
-func (d *Divergence) Unwrap() error { return d.Where }
