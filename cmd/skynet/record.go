@@ -12,19 +12,19 @@ import (
 
 // record makes a run collect what --trace and --report ask for. When the run is over, finish completes the files.
 func (x *simulation) record(o *sim.Options) (finish func() error, err error) {
-	finish = func() error { return nil }
+	closeTrace := func() error { return nil }
 	if x.trace != "" {
-		if finish, err = x.traced(o); err != nil {
+		if closeTrace, err = x.traced(o); err != nil {
 			return nil, err
 		}
 	}
 	if x.report == "" {
-		return finish, nil
+		return closeTrace, nil
 	}
 	o.Diagram = new(sim.Diagram)
 	return func() error {
 		page := pages.Page{Simulation: x.sim, Run: x.run, Diagram: o.Diagram, Replay: x.replay(x.run.Seed)}
-		return errors.Join(finish(), x.write(x.report, page.Write))
+		return errors.Join(closeTrace(), x.write(x.report, page.Write))
 	}, nil
 }
 
