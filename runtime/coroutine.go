@@ -223,7 +223,7 @@ func onMaxSteps(th *starlark.Thread) {
 		return
 	}
 	th.SetMaxExecutionSteps(min(th.Steps+co.svc.node.limits.Slice, co.stepsB))
-	if !co.yield(preempted) || co.killed {
+	if !co.yield(preempted) || co.killed || co.svc.node.ending.Load() {
 		co.killed, co.cancelled = true, true
 		th.Cancel(errKilled.Error())
 	}

@@ -18,7 +18,7 @@ func logLibrary() *library {
 		return func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 			attrs := make([]any, 0, len(kwargs))
 			for _, kw := range kwargs {
-				attrs = append(attrs, slog.Any(string(kw[0].(starlark.String)), kw[1]))
+				attrs = append(attrs, attribute(string(kw[0].(starlark.String)), kw[1]))
 			}
 			co.charge()
 			co.svc.log(level, words(args), attrs...)
@@ -58,6 +58,23 @@ func PlainAttr(_ []string, a slog.Attr) slog.Attr {
 		a.Value = slog.StringValue(v.String())
 	}
 	return a
+}
+
+// attribute makes a field of a log line. A handler may keep it, so it holds nothing that can change.
+func attribute(name string, v starlark.Value) slog.Attr {
+	switch v := v.(type) {
+	case starlark.String:
+		return slog.String(name, string(v))
+	case starlark.Bool:
+		return slog.Bool(name, bool(v))
+	case starlark.Float:
+		return slog.Float64(name, float64(v))
+	case starlark.Int:
+		if i, ok := v.Int64(); ok {
+			return slog.Int64(name, i)
+		}
+	}
+	return slog.String(name, v.String())
 }
 
 // words joins values with spaces, strings without quotes, as print does.

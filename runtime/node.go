@@ -127,7 +127,8 @@ type Node struct {
 
 	system  *Service // runs the node's own coroutines: calls from Go, draining
 	cluster *cluster
-	stopped atomic.Bool
+	stopped atomic.Bool // no service is launched any more
+	ending  atomic.Bool // the drain time is over: handlers that go on running are stopped
 }
 
 // query is a coroutine that waits until a name is registered.
@@ -302,32 +303,42 @@ func keys[K any](m *sync.Map) iter.Seq[K] {
 }
 
 // Launch starts a script (or a Go handler) as a service; name, unless empty, is registered for it before its first
-// message. done is called in a turn, with the address once init has returned; it must not block.
+// message. done is called in a turn, with the address once init has returned, or at once if the node has ended; it must not
+// block.
 func (n *Node) Launch(script, name string, args starlark.Tuple, kwargs []starlark.Tuple, done func(*Address, error)) {
-	n.system.run(nil, func() {
-		m := message{source: goCaller(func(v starlark.Value, err *CallError) {
-			if err != nil {
-				done(nil, err)
-				return
-			}
-			done(v.(*Address), nil)
-		}), session: 1, args: args, body: &extras{kwargs: kwargs}}
+	answer := func(v starlark.Value, err *CallError) {
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		done(v.(*Address), nil)
+	}
+	n.enter("launch of "+script, func() {
+		m := message{source: goCaller(answer), session: 1, args: args, body: &extras{kwargs: kwargs}}
 		if _, err := n.launch(n.system.turn, script, name, m); err != nil {
 			done(nil, err)
 		}
-	})
+	}, answer)
+}
+
+// enter makes the system service call f in one of its turns; if the node ends before that, or has ended, failed is called.
+func (n *Node) enter(what string, f func(), failed goCaller) {
+	m := message{kind: event, command: what, body: f, source: failed, session: 1}
+	if n.system.post(nil, &m) == putClosed {
+		failed(nil, callErrorf(Dead, false, "%s: node %s has ended", what, n.name))
+	}
 }
 
 // Request calls a command of a service, named by a registered name or an [Address]. done is called in a turn with the
-// outcome, within the timeout (0 means the node's default); it must not block.
+// outcome, within the timeout (0 means the node's default), or at once if the node has ended; it must not block.
 func (n *Node) Request(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple, timeout time.Duration,
 	done func(starlark.Value, error),
 ) {
-	n.system.run(nil, func() {
+	n.enter("call of "+command, func() {
 		n.system.fork(job{what: command, then: done, native: func(co *coroutine) (starlark.Value, error) {
 			return co.call(dest, command, args, kwargs, timeout)
 		}})
-	})
+	}, func(_ starlark.Value, err *CallError) { done(nil, err) })
 }
 
 // Call is Request for Go code that may block. It must not be called in a turn, nor in simulation.

@@ -19,7 +19,9 @@ func (n *Node) Stop(drain time.Duration, done func()) {
 		return
 	}
 	n.system.run(nil, func() {
-		n.drain(n.system.turn.Now.Add(drain), done)
+		deadline := max(n.system.turn.Now.Add(drain), 1)
+		n.system.addWait(nil, func(bool) { n.ending.Store(true) }, deadline)
+		n.drain(deadline, done)
 	})
 }
 
@@ -88,6 +90,7 @@ func (s *Service) stopAccepting() {
 
 // endAll ends the services in reverse order of their launch, one after another, the system service last.
 func (n *Node) endAll(done func()) {
+	n.ending.Store(true)
 	s := n.system
 	all := n.Services()
 	for i := len(all) - 1; i >= 0; i-- {

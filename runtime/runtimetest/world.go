@@ -266,6 +266,9 @@ func (w *World) Waits() []runtime.Wait {
 // Logs returns the lines that a node has logged in its present life.
 func (w *World) Logs(node string) []Line { return w.running(node).logs.all() }
 
+// LogsOf returns a function that returns the lines logged by what is now the life of a node, also when that is over.
+func (w *World) LogsOf(node string) func() []Line { return w.running(node).logs.all }
+
 // Logged waits until a node has logged a line that contains all the parts.
 func (w *World) Logged(node string, parts ...string) {
 	w.t.Helper()

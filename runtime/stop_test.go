@@ -1,0 +1,138 @@
+package runtime_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"skynet/runtime/runtimetest"
+)
+
+// TestStopDrains stops a node that has a call in flight.
+func TestStopDrains(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(testScripts(t))
+		w.Node("n", "lib/callee.star")
+		nap := w.Go("n", "lib/callee", "nap", "30ms")
+		w.Want("1", "n", "lib/callee", "one", 1)
+		w.Stop("n", 20*time.Second)
+		v, err := nap.Wait()
+		if err != nil || v != starlark.String("slept") {
+			t.Errorf("call in flight at the stop: got %v, %v, want its result", v, err)
+		}
+	})
+}
+
+// TestStopGivesUp stops a node whose call in flight takes longer than the drain time.
+func TestStopGivesUp(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(testScripts(t))
+		w.Node("n", "lib/callee.star")
+		nap := w.Go("n", "lib/callee", "nap", "55s")
+		spin := w.Go("n", "lib/callee", "spin")
+		w.Stop("n", 20*time.Millisecond)
+		for _, p := range []*runtimetest.Pending{nap, spin} {
+			if _, err := p.Wait(); err == nil {
+				t.Error("call that takes longer than the drain time: got a result, want an error")
+			}
+		}
+	})
+}
+
+var chain = map[string]string{"chain.star": `
+def init(next):
+    if next:
+        skynet.fork(_watch, next)
+def park():
+    skynet.wait("for ever")
+def _watch(next):
+    r = skynet.pcall(skynet.call, next, "park", timeout = 3600)
+    log.info("heard", kind = r.error.kind, of = next)
+`}
+
+// TestStopEndsTheYoungestFirst lets each service wait for a younger one: each hears of the other's end.
+func TestStopEndsTheYoungestFirst(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(map[string]string{"elder.star": `
+def init():
+    skynet.fork(_watch)
+def _watch():
+    first = skynet.newservice("chain.star", skynet.newservice("chain.star", skynet.newservice("chain.star", None)))
+    skynet.register("elder watches")
+    r = skynet.pcall(skynet.call, first, "park", timeout = 3600)
+    log.info("the elder heard", kind = r.error.kind)
+`})
+		w.Scripts(chain)
+		n := w.Node("n", "elder.star")
+		w.Eventually("everyone waits", func() bool { return len(n.Services()) == 6 && len(n.Names()) == 2 })
+		logs := w.LogsOf("n")
+		w.Stop("n", 0)
+		var text strings.Builder
+		for _, line := range logs() {
+			text.WriteString(line.Text + "\n")
+		}
+		// The chain was launched from its end, so only the elder outlives the one it waits for.
+		if got := text.String(); strings.Count(got, "heard") != 1 || !strings.Contains(got, "the elder heard") || !strings.Contains(got, "kind=dead") {
+			t.Errorf("log: got\n%swant the elder to hear of the end", got)
+		}
+	})
+}
+
+// TestStopWhileServicesEnd stops a node whose services are ending by themselves.
+func TestStopWhileServicesEnd(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(map[string]string{"brood.star": `
+def init():
+    for _ in range(20):
+        skynet.send(skynet.newservice("lib/callee.star"), "leave")
+`})
+		w.Scripts(testScripts(t))
+		for _, drain := range []time.Duration{0, time.Second} {
+			w.Node("n", "brood.star")
+			w.Stop("n", drain)
+		}
+	})
+}
+
+// TestStopRefusesLaunches launches from a handler while its node drains.
+func TestStopRefusesLaunches(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(testScripts(t))
+		w.Scripts(map[string]string{"late.star": `
+def late():
+    r = skynet.pcall(skynet.newservice, "lib/callee.star")
+    while r.ok:
+        skynet.kill(r.value)
+        skynet.sleep("1ms")
+        r = skynet.pcall(skynet.newservice, "lib/callee.star")
+    return r.error.kind + ": " + r.error.message
+`})
+		w.Node("n", "late.star")
+		late := w.Go("n", "late", "late")
+		w.Stop("n", 20*time.Second)
+		v, err := late.Wait()
+		if want := starlark.String("denied: launch lib/callee.star: node n is stopping"); err != nil || v != want {
+			t.Errorf("launch while the node stops: got %v, %v, want %v", v, err, want)
+		}
+	})
+}
+
+// TestCrash crashes a node in the middle of everything: no coroutine is left, which TestMain verifies, and Go callers hear.
+func TestCrash(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(testScripts(t))
+		w.Node("n", "lib/callee.star")
+		parked := w.Go("n", "lib/callee", "park")
+		spinning := w.Go("n", "lib/callee", "spin")
+		w.Crash("n")
+		for _, p := range []*runtimetest.Pending{parked, spinning} {
+			if _, err := p.Wait(); err == nil {
+				t.Error("call of a node that crashed: got a result, want an error")
+			}
+		}
+		w.Node("n", "lib/callee.star")
+		w.Want("1", "n", "lib/callee", "one", 1)
+	})
+}
