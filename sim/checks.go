@@ -61,7 +61,7 @@ func newJudge(w *world) *judge {
 		c := &j.checks[i]
 		j.result[i] = CheckResult{Name: c.Name, Kind: c.Kind}
 		if c.Kind != "linearizable" {
-			w.log.facts = make(map[string][]starlark.Value)
+			w.log.facts = make(map[string]*facts)
 			j.polls = j.polls || c.Predicate != nil
 		}
 	}
@@ -111,7 +111,7 @@ func (j *judge) evaluate(c *scenario.Check, r *CheckResult, now sched.Time, calm
 // happened tells whether a sometimes is reached: by its predicate, or because a service has logged its name.
 func (j *judge) happened(c *scenario.Check, r *CheckResult, now sched.Time) bool {
 	if c.Predicate == nil {
-		return len(j.world.log.facts[c.Name]) > 0
+		return j.world.log.facts[c.Name].count() > 0
 	}
 	holds, _ := j.holds(c, r, now)
 	return holds

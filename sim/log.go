@@ -11,6 +11,7 @@ import (
 	"go.starlark.net/starlarkstruct"
 
 	"skynet/runtime/wire"
+	"skynet/sched"
 	"skynet/sched/trace"
 )
 
@@ -20,20 +21,93 @@ const keptLines = 200
 // logbook has what the nodes of a run have logged: the last lines, for reports, and for the predicates of the verdict all
 // records by their message. A log record is how a service reports a fact, such as that it leads.
 type logbook struct {
-	lines []string
-	facts map[string][]starlark.Value // nil if nobody asks
-	total int
+	lines []line
+	facts map[string]*facts // nil if nobody asks
 }
 
-// tail returns the last lines.
-func (l *logbook) tail() []string { return l.lines[max(0, len(l.lines)-keptLines):] }
+// line is a log line that is printed only if somebody reads it.
+type line struct {
+	at    sched.Time
+	level slog.Level
+	name  string
+	text  string
+}
 
-func (l *logbook) add(line string) {
+func (l *logbook) add(entry line) {
 	if len(l.lines) >= 2*keptLines {
-		l.lines = l.lines[:copy(l.lines, l.tail())]
+		l.lines = l.lines[:copy(l.lines, l.lines[keptLines:])]
 	}
-	l.lines = append(l.lines, line)
-	l.total++
+	l.lines = append(l.lines, entry)
+}
+
+// tail prints the last lines.
+func (l *logbook) tail() []string {
+	var printed []string
+	for _, e := range l.lines[max(0, len(l.lines)-keptLines):] {
+		printed = append(printed, fmt.Sprintf("%-10v %-5v %s: %s", time.Duration(e.at), e.level, e.name, e.text))
+	}
+	return printed
+}
+
+// report adds a record to the facts.
+func (l *logbook) report(message string, f fact) {
+	all := l.facts[message]
+	if all == nil {
+		all = new(facts)
+		l.facts[message] = all
+	}
+	all.records = append(all.records, f)
+}
+
+// facts are the records of one message.
+type facts struct {
+	records []fact
+	values  []starlark.Value // of the first records, as predicates see them
+}
+
+// fact is one record: its attributes as they were then.
+type fact struct {
+	at    sched.Time
+	level slog.Level
+	node  string
+	attrs []attribute
+}
+
+type attribute struct {
+	name  string
+	value starlark.Value
+}
+
+// count is how many there are; nil has none.
+func (f *facts) count() int {
+	if f == nil {
+		return 0
+	}
+	return len(f.records)
+}
+
+// list returns the records as predicates see them.
+func (f *facts) list(message string) []starlark.Value {
+	if f == nil {
+		return nil
+	}
+	for _, r := range f.records[len(f.values):] {
+		f.values = append(f.values, r.value(message))
+	}
+	return f.values
+}
+
+// value has the attributes, and node, time, level and message.
+func (f fact) value(message string) starlark.Value {
+	fields := make(starlark.StringDict, len(f.attrs)+4)
+	for _, a := range f.attrs {
+		fields[a.name] = a.value
+	}
+	fields["node"] = starlark.String(f.node)
+	fields["time"] = seconds(f.at)
+	fields["level"] = starlark.String(strings.ToLower(f.level.String()))
+	fields["message"] = starlark.String(message)
+	return starlarkstruct.FromStringDict(starlark.String("fact"), fields)
 }
 
 // logHandler is the slog.Handler of a machine's node.
@@ -52,9 +126,9 @@ func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
 	w.latest = max(w.latest, now)
 	text := lineOf(r)
 	w.trace.AddText(int64(now), trace.Log, h.machine.index, uint64(r.Level), 0, text)
-	w.log.add(fmt.Sprintf("%-10v %-5v %s: %s", time.Duration(now), r.Level, h.machine.name, text))
+	w.log.add(line{now, r.Level, h.machine.name, text})
 	if w.log.facts != nil {
-		w.log.facts[r.Message] = append(w.log.facts[r.Message], h.fact(r))
+		w.log.report(r.Message, fact{now, r.Level, h.machine.name, attributesOf(r)})
 		w.attention = true
 	}
 	return nil
@@ -73,39 +147,48 @@ func lineOf(r slog.Record) string {
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Key != "node" {
 			b.WriteString(" " + a.Key + "=")
-			b.WriteString(textOf(a.Value.Any()))
+			b.WriteString(textOf(a.Value))
 		}
 		return true
 	})
 	return b.String()
 }
 
-func textOf(v any) string {
-	if s, ok := v.(starlark.String); ok {
-		return string(s)
+func textOf(v slog.Value) string {
+	if value, ok := v.Any().(starlark.Value); ok {
+		if s, ok := value.(starlark.String); ok {
+			return string(s)
+		}
+		return value.String()
 	}
-	return fmt.Sprint(v)
+	return v.String()
 }
 
-// fact is a record as predicates see it: its attributes, and node, time, level and message.
-func (h *logHandler) fact(r slog.Record) starlark.Value {
-	fields := make(starlark.StringDict, r.NumAttrs()+4)
+// attributesOf keeps what the attributes are now.
+func attributesOf(r slog.Record) []attribute {
+	attrs := make([]attribute, 0, r.NumAttrs())
 	r.Attrs(func(a slog.Attr) bool {
-		fields[a.Key] = snapshot(a.Value.Any())
+		attrs = append(attrs, attribute{a.Key, snapshot(a.Value)})
 		return true
 	})
-	fields["node"] = starlark.String(h.machine.name)
-	fields["time"] = seconds(h.machine.world.step.Now())
-	fields["level"] = starlark.String(strings.ToLower(r.Level.String()))
-	fields["message"] = starlark.String(r.Message)
-	return starlarkstruct.FromStringDict(starlark.String("fact"), fields)
+	return attrs
 }
 
-// snapshot is what a logged value is now.
-func snapshot(v any) starlark.Value {
-	value, ok := v.(starlark.Value)
+// snapshot is what a logged value is now, as Starlark: a copy, unless it cannot be changed.
+func snapshot(v slog.Value) starlark.Value {
+	switch v.Kind() {
+	case slog.KindBool:
+		return starlark.Bool(v.Bool())
+	case slog.KindInt64:
+		return starlark.MakeInt64(v.Int64())
+	case slog.KindUint64:
+		return starlark.MakeUint64(v.Uint64())
+	case slog.KindFloat64:
+		return starlark.Float(v.Float64())
+	}
+	value, ok := v.Any().(starlark.Value)
 	if !ok {
-		return starlark.String(fmt.Sprint(v))
+		return starlark.String(v.String())
 	}
 	copied, err := wire.Copy(value)
 	if err != nil { // a function, say

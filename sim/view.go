@@ -107,7 +107,7 @@ func (v *view) facts(_ *starlark.Thread, fn string, args starlark.Tuple, kwargs 
 	if err := starlark.UnpackArgs(fn, args, kwargs, "name", &name); err != nil {
 		return nil, err
 	}
-	return frozenList(v.world.log.facts[name]), nil
+	return frozenList(v.world.log.facts[name].list(name)), nil
 }
 
 func (v *view) count(_ *starlark.Thread, fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
@@ -115,7 +115,7 @@ func (v *view) count(_ *starlark.Thread, fn string, args starlark.Tuple, kwargs 
 	if err := starlark.UnpackArgs(fn, args, kwargs, "name", &name); err != nil {
 		return nil, err
 	}
-	return starlark.MakeInt(len(v.world.log.facts[name])), nil
+	return starlark.MakeInt(v.world.log.facts[name].count()), nil
 }
 
 // same tells whether all items are equal: by themselves, by a field, or by what a function makes of them.
