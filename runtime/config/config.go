@@ -134,10 +134,11 @@ func near(name string, candidates []string) string {
 	return ""
 }
 
-// String returns the configuration as a file that means the same for the node of this name.
+// String returns the configuration as a file that means the same for the node of this name, unless args have a value that
+// Starlark cannot write down, such as an infinite float.
 func (c *Config) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# The configuration of node %s.\n", c.Name)
+	fmt.Fprintf(&b, "# The configuration of node %q.\n", c.Name)
 	for _, s := range Settings() {
 		if v := s.get(c); v != nil {
 			fmt.Fprintf(&b, "%s = %s\n", s.Name, v)
