@@ -80,7 +80,7 @@ const pollEvery = 100 * time.Millisecond
 func (s *Simulation) Run(o Options) (*Result, error) {
 	w, err := s.newWorld(o)
 	if err != nil {
-		return nil, err
+		return nil, s.files.located(err)
 	}
 	w.pool = o.Coroutines
 	if w.pool == nil {
@@ -89,7 +89,7 @@ func (s *Simulation) Run(o Options) (*Result, error) {
 	defer w.close()
 	w.run()
 	if w.err != nil {
-		return nil, w.err
+		return nil, s.files.located(w.err)
 	}
 	return w.result(), nil
 }

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"path"
 
 	"go.starlark.net/starlark"
 
@@ -17,14 +18,16 @@ type Simulation struct {
 	// Scenario is the file as it was read.
 	Scenario *scenario.Scenario
 
+	files       folder
 	programs    *runtime.Programs
 	predeclared starlark.StringDict // what work(c) can name
 	models      []*check.Model      // of the linearizable checks, by their place in the verdict
 }
 
 // Load reads a scenario and the files it loads. read returns the text of a file and is also asked for the scripts of the
-// nodes, by the name that is relative to where the scenario's name is; it may be called later, by several runs at a time.
-// Mistakes in the scenario are errors with their position.
+// nodes, which the scenario names relative to where it is; it may be called later, by several runs at a time. Mistakes in
+// the scenario are errors with their position. A run knows its files by their names within the scenario's folder, so its
+// trace does not depend on where the folder is.
 func Load(read func(name string) ([]byte, error), name string) (*Simulation, error) {
 	return load(read, name, starlark.StringDict{"unknown": check.Unknown})
 }
@@ -34,19 +37,21 @@ func load(read func(name string) ([]byte, error), name string, words starlark.St
 	for word, v := range runtime.Predeclared() { //determinism:ok copies a map
 		words[word] = v
 	}
-	sc, err := scenario.Load(read, name, words)
+	files := folder{path.Dir(name), read}
+	sc, err := scenario.Load(files.file, path.Base(name), words)
 	if err != nil {
-		return nil, err
+		return nil, files.located(err)
 	}
+	sc.File = name
 	s := &Simulation{
-		Scenario: sc, programs: runtime.NewPrograms(read), predeclared: scenario.Predeclared(words),
+		Scenario: sc, files: files, programs: runtime.NewPrograms(files.file), predeclared: scenario.Predeclared(words),
 		models: make([]*check.Model, len(sc.Verdict)),
 	}
 	s.predeclared.Freeze()
 	for i := range sc.Verdict {
 		if c := &sc.Verdict[i]; c.Kind == "linearizable" {
 			if s.models[i], err = newModel(c); err != nil {
-				return nil, fmt.Errorf("%s: %w", c.Pos, err)
+				return nil, fmt.Errorf("%s: %w", files.position(c.Pos), err)
 			}
 		}
 	}

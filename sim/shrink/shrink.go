@@ -164,7 +164,7 @@ func (h *hunt) source(c candidate) string {
 
 // load runs a scenario file as if it were written already.
 func (h *hunt) load(source string) (*sim.Result, error) {
-	file := File(h.sc.File, h.seed)
+	file := path.Clean(File(h.sc.File, h.seed))
 	s, err := sim.Load(func(name string) ([]byte, error) {
 		if name == file {
 			return []byte(source), nil
