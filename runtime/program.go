@@ -83,6 +83,23 @@ func (p *Programs) compile(name string) (*Program, error) {
 	return prog, nil
 }
 
+// Check compiles a script and loads what it loads, so that mistakes are found, with their places, before it is launched.
+func (p *Programs) Check(name string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	prog, err := p.compile(name)
+	if err != nil {
+		return err
+	}
+	for i := range prog.program.NumLoads() {
+		module, pos := prog.program.Load(i)
+		if _, err := p.load(module); err != nil {
+			return fmt.Errorf("%v: cannot load %s: %w", pos, module, err)
+		}
+	}
+	return nil
+}
+
 // Load is load() of a script: the globals of the named file, without those that start with an underscore (Starlark does not
 // export them). The module runs once, on a thread of its own, where the built-ins of services are not available; then it
 // is frozen.

@@ -22,10 +22,17 @@ func (e *StartError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *StartError) Unwrap() error { return e.Err }
 
-// diagnose explains an error of a script that has its position, and any other one by its text.
+// diagnose explains an error of a script by its place, if it has one.
 func diagnose(err error, programs *runtime.Programs) *StartError {
 	e := &StartError{Err: err}
-	if _, _, _, ok := diag.Position(err); ok {
+	_, _, _, ok := diag.Position(err)
+	if !ok {
+		var at diag.Positioned
+		if at, ok = diag.Located(err.Error()); ok {
+			err = at
+		}
+	}
+	if ok {
 		e.Diagnosis = diag.Format(err, programs.Source, runtime.Predeclared().Keys()...)
 	}
 	return e
@@ -37,11 +44,10 @@ func initFailed(main string, err error, programs *runtime.Programs) *StartError 
 	if !errors.As(err, &call) {
 		return diagnose(fmt.Errorf("init of %s failed: %w", main, err), programs)
 	}
-	at, ok := diag.Located(call.Message)
-	if !ok {
+	e := diagnose(errors.New(call.Message), programs)
+	if e.Diagnosis == "" {
 		return &StartError{Err: fmt.Errorf("init of %s failed: %s", main, call.Message)}
 	}
-	e := diagnose(at, programs)
 	if stack, _, _ := strings.Cut(call.Backtrace, "\nError"); stack != "" {
 		e.Diagnosis += stack + "\n"
 	}

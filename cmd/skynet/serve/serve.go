@@ -76,7 +76,7 @@ func (r Ready) String() string {
 func Run(o Options) error {
 	scripts := &scripts{main: o.Main, path: o.Config.Path, shipped: o.Shipped}
 	programs := runtime.NewPrograms(scripts.read)
-	if _, err := programs.Compile(o.Main); err != nil {
+	if err := programs.Check(o.Main); err != nil {
 		return diagnose(err, programs)
 	}
 	h, err := open(o, programs)
