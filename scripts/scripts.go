@@ -1,9 +1,9 @@
-// Package scripts holds the Starlark services that ship inside the binary. Every node can launch and load them by name.
+// Package scripts holds the Starlark that ships inside the binary: standard services, which are examples too.
 package scripts
 
 import "embed"
 
-// FS has the scripts by their names, such as "kv.star".
+// FS has the scripts by their file names, such as "kv.star".
 //
-//go:embed *
+//go:embed *.star
 var FS embed.FS
