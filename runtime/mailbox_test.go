@@ -48,12 +48,6 @@ func (m *mailboxModel) settle() bool {
 	return m.busy
 }
 
-func (m *mailboxModel) wake() bool {
-	ready := !m.busy && !m.closed
-	m.busy = m.busy || ready
-	return ready
-}
-
 func (m *mailboxModel) close() []uint64 {
 	left := m.queue
 	m.queue, m.closed = nil, true
@@ -82,9 +76,7 @@ func mailboxStep(b *mailbox, m *mailboxModel, op int, session uint64) (differenc
 		compare("take", fmt.Sprint(out.session, ok), fmt.Sprint(want, wantOK))
 	case op < 16:
 		compare("settle", b.settle(), m.settle())
-	case op < 17:
-		compare("wake", b.wake(), m.wake())
-	case op < 18 && session%4 == 0:
+	case session%4 == 0:
 		var left []uint64
 		for _, l := range b.close() {
 			left = append(left, l.session)
@@ -105,7 +97,7 @@ func TestMailboxIsItsModel(t *testing.T) {
 			}
 		}
 		return ""
-	}, gen.SliceOf(gen.IntRange(0, 17))))
+	}, gen.SliceOf(gen.IntRange(0, 16))))
 	properties.TestingRun(t)
 }
 

@@ -126,15 +126,6 @@ func (b *mailbox) settle() (more bool) {
 	return more
 }
 
-// wake sets busy without a message and reports whether the service must be reported ready.
-func (b *mailbox) wake() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	ready := !b.busy && !b.closed
-	b.busy = b.busy || ready
-	return ready
-}
-
 // idle is the end of a busy period; a ring that a burst has made large is given back.
 func (b *mailbox) idle() {
 	b.busy = false

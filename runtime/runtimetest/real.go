@@ -90,6 +90,8 @@ func (p *production) close() {
 	}
 }
 
+func (p *production) hash() uint64 { return 0 }
+
 func (p *production) fabric() *virtual.Fabric { return nil }
 
 // ports lets the loopback network look like hosts with names: "n1:7000" is wherever the listener of that name has got a

@@ -6,12 +6,14 @@ import (
 	"skynet/runtime"
 	"skynet/sched"
 	"skynet/sched/stepper"
+	"skynet/sched/trace"
 	"skynet/sim/disk"
 	"skynet/vnet/virtual"
 )
 
 // simulated is the world of the stepper.
 type simulated struct {
+	trace    *trace.Trace
 	step     *stepper.Stepper
 	net      *virtual.Fabric
 	crashes  *sched.Stream // what disks lose
@@ -26,9 +28,10 @@ type simulatedMachine struct {
 }
 
 func newVirtual(seed uint64) *simulated {
-	step := stepper.New(stepper.Options{Seed: seed, Strategy: stepper.Random(sched.NewStream(seed, "strategy"))})
+	tr := &trace.Trace{}
+	step := stepper.New(stepper.Options{Seed: seed, Strategy: stepper.Random(sched.NewStream(seed, "strategy")), Trace: tr})
 	return &simulated{
-		step: step, net: virtual.New(step, virtual.Options{Seed: seed}),
+		trace: tr, step: step, net: virtual.New(step, virtual.Options{Seed: seed, Trace: tr}),
 		crashes: sched.NewStream(seed, "crashes"), machines: make(map[string]*simulatedMachine),
 	}
 }
@@ -36,12 +39,14 @@ func newVirtual(seed uint64) *simulated {
 func (s *simulated) machine(_ *World, name string) machine {
 	m := s.machines[name]
 	if m == nil {
-		m = &simulatedMachine{index: int32(len(s.machines)), disk: disk.New(disk.Options{LoseUnsynced: true})}
+		m = &simulatedMachine{index: int32(len(s.machines)), disk: disk.New(disk.Options{
+			LoseUnsynced: true, Trace: s.trace, Node: int32(len(s.machines)), Now: s.step.Now,
+		})}
 		s.machines[name] = m
 	}
 	m.node = s.step.NewNode(m.index, name, stepper.NodeOptions{})
 	m.host = s.net.Host(m.index, name)
-	return machine{sched: m.node, net: m.host, store: m.disk.Open(), index: m.index}
+	return machine{sched: m.node, net: m.host, store: m.disk.Open(), trace: s.trace, index: m.index}
 }
 
 func (s *simulated) wait(until func() bool) bool {
@@ -66,5 +71,7 @@ func (s *simulated) crash(name string, n *runtime.Node) {
 }
 
 func (s *simulated) close() {}
+
+func (s *simulated) hash() uint64 { return s.trace.Hash() }
 
 func (s *simulated) fabric() *virtual.Fabric { return s.net }

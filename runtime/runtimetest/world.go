@@ -13,6 +13,7 @@ import (
 	"skynet/runtime"
 	"skynet/runtime/store"
 	"skynet/sched"
+	"skynet/sched/trace"
 	"skynet/vnet"
 	"skynet/vnet/virtual"
 )
@@ -26,17 +27,18 @@ const horizon = sched.Time(time.Hour)
 // Run runs body as a subtest in each world: once on workers, and once for each of [Seeds] random schedules of the stepper.
 func Run(t *testing.T, body func(t *testing.T, w *World)) {
 	t.Run("workers", func(t *testing.T) { body(t, newWorld(t, newReal(t))) })
-	for seed := uint64(1); seed <= Seeds; seed++ {
-		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { body(t, newWorld(t, newVirtual(seed))) })
-	}
+	RunVirtual(t, body)
 }
 
 // RunVirtual runs body in the simulated world only, for what production cannot be made to do: cut a network, lose a disk.
 func RunVirtual(t *testing.T, body func(t *testing.T, w *World)) {
 	for seed := uint64(1); seed <= Seeds; seed++ {
-		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { body(t, newWorld(t, newVirtual(seed))) })
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { body(t, NewVirtual(t, seed)) })
 	}
 }
+
+// NewVirtual returns the simulated world of one seed, which ends with the test.
+func NewVirtual(t *testing.T, seed uint64) *World { return newWorld(t, newVirtual(seed)) }
 
 // World is a set of nodes that share scripts. Its fields are read when a node starts. It is not safe for concurrent use.
 type World struct {
@@ -61,6 +63,7 @@ type machine struct {
 	sched sched.Scheduler
 	net   vnet.Network
 	store store.Store
+	trace *trace.Trace
 	index int32
 }
 
@@ -79,6 +82,7 @@ type backend interface {
 	// close ends the world.
 	close()
 	fabric() *virtual.Fabric
+	hash() uint64
 }
 
 // running is a node that runs.
@@ -113,6 +117,9 @@ func (w *World) Virtual() bool { return w.backend.fabric() != nil }
 // Fabric is the virtual network, nil in production.
 func (w *World) Fabric() *virtual.Fabric { return w.backend.fabric() }
 
+// Hash is the hash of everything that has happened, 0 in production.
+func (w *World) Hash() uint64 { return w.backend.hash() }
+
 // Cluster gives the named nodes, which have not started, an address each that all nodes know.
 func (w *World) Cluster(names ...string) {
 	for _, name := range names {
@@ -146,7 +153,7 @@ func (w *World) TryNode(name string) (*runtime.Node, error) {
 	m, logs := w.backend.machine(w, name), &logs{}
 	n, err := runtime.NewNode(runtime.Config{
 		Name: name, Incarnation: w.lives[name], Scheduler: m.sched, Network: m.net, Store: m.store,
-		Programs: w.programs, Log: logs, Handlers: w.Handlers, Limits: w.Limits, Index: m.index,
+		Programs: w.programs, Log: logs, Handlers: w.Handlers, Limits: w.Limits, Trace: m.trace, Index: m.index,
 		Cluster: runtime.Cluster{
 			Listen: w.table[name], Nodes: maps.Clone(w.table), Heartbeat: w.Heartbeat, Silence: w.Silence,
 		},
