@@ -12,6 +12,7 @@ import (
 type Effects struct {
 	Network     NetworkEffects
 	Crashed     uint64 // machines stopped
+	Restarted   uint64 // machines that came back when it ended: of overlapping crashes, the last brings them back
 	LostWrites  uint64 // writes that the disks of crashed machines lost
 	Paused      uint64 // machines stopped that were running
 	Slowed      uint64 // machines slowed that were running
@@ -46,7 +47,8 @@ func (e Effects) String() string {
 		count     uint64
 		one, many string
 	}{
-		{e.Crashed, "machine crashed", "machines crashed"}, {e.LostWrites, "write lost", "writes lost"},
+		{e.Crashed, "machine crashed", "machines crashed"},
+		{e.Restarted, "machine restarted", "machines restarted"}, {e.LostWrites, "write lost", "writes lost"},
 		{e.Paused, "machine paused", "machines paused"}, {e.Slowed, "machine slowed", "machines slowed"},
 		{e.ClocksMoved, "clock moved", "clocks moved"}, {e.DiskErrors, "disk error", "disk errors"},
 		{n.Dropped, "packet dropped", "packets dropped"}, {n.Held, "packet held", "packets held"},

@@ -17,7 +17,7 @@ type faults struct {
 	world  *world
 	all    []*fault // in the order they struck
 	active []*fault // those that last
-	calmAt sched.Time
+	calmAt sched.Time // when the last of them ended, or the clients were done
 }
 
 // fault is one strike: what it did and how to end it.
@@ -170,6 +170,7 @@ func (f *fault) undo(w *world) {
 		switch f.instance.Fault.Kind {
 		case scenario.Crash:
 			if m.down--; m.down == 0 && !m.up() {
+				f.effects.Restarted++
 				if err := m.boot(); err != nil {
 					w.fail(fmt.Errorf("node %s: restart: %w", m.name, err))
 				}

@@ -82,10 +82,6 @@ func (s *Simulation) Run(o Options) (*Result, error) {
 	if err != nil {
 		return nil, s.files.located(err)
 	}
-	w.pool = o.Coroutines
-	if w.pool == nil {
-		w.pool = NewCoroutines()
-	}
 	defer w.close()
 	w.run()
 	if w.err != nil {

@@ -53,6 +53,9 @@ func (s *Simulation) newWorld(o Options) (*world, error) {
 	if w.trace == nil {
 		w.trace = new(trace.Trace)
 	}
+	if w.pool == nil {
+		w.pool = NewCoroutines()
+	}
 	strategy, err := newStrategy(o.Strategy, o.Seed)
 	if err != nil {
 		return nil, err
@@ -206,7 +209,7 @@ func (w *world) close() {
 	for _, m := range w.machines {
 		m.kill()
 	}
-	if w.options.Coroutines == nil && w.pool != nil {
+	if w.options.Coroutines == nil {
 		w.pool.Close()
 	}
 }
