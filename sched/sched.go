@@ -16,15 +16,33 @@
 //     one does not move another.
 package sched
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Time is a point on a scheduler's monotonic clock: nanoseconds since the scheduler started (in simulation since
 // the simulation started, the same for all nodes). It is a plain integer so that no arithmetic on it depends on a
 // machine.
 type Time int64
 
-// Add returns t moved by d.
-func (t Time) Add(d time.Duration) Time { return t + Time(d) }
+// Add returns t moved by d. Beyond the ends of the clock it is the end, so that a wait of three hundred years is long and
+// not over at once.
+func (t Time) Add(d time.Duration) Time {
+	sum := t + Time(d)
+	if (sum < t) != (d < 0) {
+		return end(d)
+	}
+	return sum
+}
+
+// end is the last point of the clock in the direction of d.
+func end(d time.Duration) Time {
+	if d < 0 {
+		return math.MinInt64
+	}
+	return math.MaxInt64
+}
 
 // Sub returns the duration t-u.
 func (t Time) Sub(u Time) time.Duration { return time.Duration(t - u) }

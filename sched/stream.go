@@ -71,7 +71,11 @@ func (s *Stream) Chance(ppm uint32) bool {
 
 // Between draws a number from lo to hi, both included; hi must not be below lo.
 func (s *Stream) Between(lo, hi int64) int64 {
-	return lo + int64(s.Uint64N(uint64(hi-lo)+1))
+	n := uint64(hi-lo) + 1
+	if n == 0 { // all of int64
+		return int64(s.Uint64())
+	}
+	return lo + int64(s.Uint64N(n))
 }
 
 // Perm draws a permutation of 0..n-1.

@@ -2,8 +2,10 @@ package sched_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/leanovate/gopter"
 	"github.com/leanovate/gopter/gen"
@@ -88,6 +90,40 @@ func ExampleNewStream() {
 	loss, jitter := sched.NewStream(42, "link", "loss"), sched.NewStream(42, "link", "jitter")
 	fmt.Println(loss.Chance(500_000), jitter.Between(1, 6), jitter.Perm(3))
 	// Output: true 4 [1 2 0]
+}
+
+// TestBetweenOfEverything draws from all of int64, whose width is no uint64.
+func TestBetweenOfEverything(t *testing.T) {
+	r := sched.NewStream(1)
+	below := 0
+	for range 100 {
+		if r.Between(math.MinInt64, math.MaxInt64) < 0 {
+			below++
+		}
+	}
+	if below < 20 || below > 80 {
+		t.Errorf("draws below 0 among 100 of all of int64: got %d, want about 50", below)
+	}
+}
+
+func TestTimeEnds(t *testing.T) {
+	for _, c := range []struct {
+		t    sched.Time
+		d    time.Duration
+		want sched.Time
+	}{
+		{1, math.MaxInt64, math.MaxInt64},
+		{math.MaxInt64, 1, math.MaxInt64},
+		{math.MaxInt64 - 1, 1, math.MaxInt64},
+		{-2, math.MinInt64, math.MinInt64},
+		{-1, math.MaxInt64, math.MaxInt64 - 1},
+		{1, math.MinInt64, math.MinInt64 + 1},
+		{5, 0, 5},
+	} {
+		if got := c.t.Add(c.d); got != c.want {
+			t.Errorf("%d + %d: got %d, want %d", c.t, c.d, got, c.want)
+		}
+	}
 }
 
 func TestTime(t *testing.T) {
