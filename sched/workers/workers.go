@@ -202,6 +202,7 @@ func (w *worker) find() sched.Task {
 func (w *worker) local() sched.Task {
 	if w.turns++; w.turns%outsideEvery == 0 {
 		if t := w.takeOutside(); t != nil {
+			w.clockAge = clockEvery // no task sees a time before it was made ready
 			return t
 		}
 	}

@@ -3,6 +3,7 @@ package workers_test
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -113,6 +114,32 @@ func TestTalkingPairStays(t *testing.T) {
 	<-done
 	if moves > turns/10 {
 		t.Errorf("moves from worker to worker in %d turns: got %d, want at most %d", turns, moves, turns/10)
+	}
+}
+
+// TestTurnIsNotBeforeReady makes a task ready from outside while the only worker is busy with short turns, for which it
+// reads the clock now and then only, and wants the task's turn not to begin before that.
+func TestTurnIsNotBeforeReady(t *testing.T) {
+	s := workers.New(workers.Options{Threads: 1})
+	defer s.Close()
+	var stop atomic.Bool
+	s.Ready(task(func(turn *sched.Turn) bool { return !stop.Load() }))
+	early := 0
+	done := make(chan struct{})
+	for range 1000 {
+		ready := s.Now()
+		s.Ready(task(func(turn *sched.Turn) bool {
+			if turn.Now < ready {
+				early++
+			}
+			done <- struct{}{}
+			return false
+		}))
+		<-done
+	}
+	stop.Store(true)
+	if early > 0 {
+		t.Errorf("turns that began before their task was ready: got %d of 1000, want 0", early)
 	}
 }
 
