@@ -182,7 +182,7 @@ func (c *conn) shut() {
 	if c.dead {
 		return
 	}
-	c.closing, c.orderly = true, true
+	c.closing, c.orderly = true, c.open // a stream that is not open yet has no end to send
 	c.leave(netClosed)
 	if c.open {
 		c.out.pump()

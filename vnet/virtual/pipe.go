@@ -72,6 +72,9 @@ func newPipe(l *link, src, dst *conn) *pipe {
 func (p *pipe) now() sched.Time   { return p.link.fabric.timeline.Now() }
 func (p *pipe) options() *Options { return &p.link.fabric.options }
 
+// silent reports that nothing is sent any more: the stream is broken or its sender's host has crashed.
+func (p *pipe) silent() bool { return p.mute || p.src.host != nil && p.src.host.crashed }
+
 // level is the sender's output buffer.
 func (p *pipe) level() int { return p.flight + p.unsent }
 
@@ -89,7 +92,7 @@ func (p *pipe) write(b []byte) (full bool) {
 
 // pump sends what the receiver's window allows, cut at seeded places, and the end after it.
 func (p *pipe) pump() {
-	if p.mute {
+	if p.silent() {
 		return
 	}
 	for p.unsent > 0 {
@@ -186,17 +189,18 @@ func (p *pipe) stop(now sched.Time) bool {
 	if !down && l.cut == nil && l.hold == nil && !p.unheard() {
 		return false
 	}
+	held := !down && l.cut == nil && l.hold != nil
 	for i := p.first; i < len(p.segments) && p.segments[i].due <= now; i++ {
 		s := &p.segments[i]
 		switch {
 		case s.parked || s.held:
-		case !down && l.cut == nil && l.hold != nil:
+		case held:
 			p.hold(s)
 		default:
 			p.lose(s)
 		}
 	}
-	if p.mute { // nobody will send again what a crashed host had sent: what comes after the gap is lost too
+	if p.silent() && !held { // nobody will send again what a crashed host had sent: what comes after the gap is lost too
 		p.clear()
 	}
 	return true
@@ -386,7 +390,7 @@ func (p *pipe) stall(by *Fault) {
 	if !p.stalled {
 		p.stalled, p.since, p.rto, p.by = true, p.now(), sched.Time(p.options().RTO), by
 	}
-	if !p.retrying && !p.mute {
+	if !p.retrying && !p.silent() {
 		p.retrying = true
 		what := sched.Action{Kind: trace.Timer, Node: p.link.from.index, A: p.link.id, B: p.src.id}
 		at := min(p.now()+p.rto, p.since.Add(p.options().StreamTimeout))
@@ -397,7 +401,7 @@ func (p *pipe) stall(by *Fault) {
 // retry sends again what was lost, or gives up.
 func (p *pipe) retry() {
 	p.retrying = false
-	if p.mute {
+	if p.silent() {
 		return
 	}
 	if p.stalled && p.now() >= p.since.Add(p.options().StreamTimeout) {
@@ -427,6 +431,7 @@ func (p *pipe) giveUp() {
 		p.by.effects.TimedOut++
 	}
 	p.clear()
+	p.src.orderly = false // its end will never arrive
 	p.src.fail(vnet.ErrTimeout)
 }
 

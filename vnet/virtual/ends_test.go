@@ -1,0 +1,77 @@
+package virtual_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"skynet/vnet"
+	"skynet/vnet/virtual"
+)
+
+// What a host had closed in order before it crashed is not sent again after the crash.
+func TestCrashEndsClosedStreams(t *testing.T) {
+	n := newNet(t, 1, calm)
+	a, b := n.pair()
+	cut := n.Cut([]string{"a"}, nil)
+	write(t, a, "never acknowledged")
+	a.conn.Close()
+	n.run(time.Second)
+	n.a.Crash()
+	n.run(time.Second)
+	cut.End()
+	n.run(10 * time.Second)
+	want(t, "received after the crash", string(b.got), "")
+	want(t, "end of the stream after the crash", b.eof, 0)
+}
+
+// What is held was sent: it arrives after the release, though its sender has crashed or reset the stream meanwhile.
+func TestHeldOutlivesItsSender(t *testing.T) {
+	n := newNet(t, 1, calm)
+	a, b := n.pair()
+	hold := n.Hold([]string{"a"}, nil)
+	write(t, a, "last words")
+	n.run(time.Second)
+	n.a.Crash()
+	n.run(time.Second)
+	hold.End()
+	n.run(time.Second)
+	want(t, "released after the crash", string(b.got), "last words")
+
+	n = newNet(t, 1, calm)
+	a, b = n.pair()
+	hold = n.Hold([]string{"a"}, nil)
+	a.conn.Abort()
+	n.run(time.Second)
+	want(t, "closed while the reset is held", b.closed, 0)
+	hold.End()
+	n.run(time.Second)
+	if !errors.Is(b.reason, vnet.ErrReset) {
+		t.Errorf("the peer of an aborted stream after the release: got %v, want %v", b.reason, vnet.ErrReset)
+	}
+}
+
+// A host that knows nothing of a stream any more answers what still comes with a reset, though it had closed in order.
+func TestForgottenStreamIsReset(t *testing.T) {
+	n := newNet(t, 1, calm)
+	a, b := n.pair()
+	cut := n.Cut([]string{"a"}, []string{"b"})
+	write(t, a, "lost")
+	a.conn.Close()
+	n.run(time.Minute)
+	cut.End()
+	write(t, b, "is anybody there?")
+	n.run(10 * time.Second)
+	if !errors.Is(b.reason, vnet.ErrReset) {
+		t.Errorf("the peer of a stream whose end never arrived: got %v, want %v", b.reason, vnet.ErrReset)
+	}
+
+	n = newNet(t, 1, virtual.Link{Latency: virtual.Constant(time.Millisecond)})
+	n.dial(n.a, vnet.TCP, "b:7000")
+	n.run(1500 * time.Microsecond) // b has accepted, a does not know yet
+	n.a.Close()
+	n.run(time.Second)
+	if len(n.accepted) != 1 || !errors.Is(n.accepted[0].reason, vnet.ErrReset) {
+		t.Errorf("the listener's side of a dial whose host was closed: got %+v, want one reset", n.accepted)
+	}
+}
