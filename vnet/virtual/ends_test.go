@@ -75,3 +75,15 @@ func TestForgottenStreamIsReset(t *testing.T) {
 		t.Errorf("the listener's side of a dial whose host was closed: got %+v, want one reset", n.accepted)
 	}
 }
+
+func TestPortsRunOut(t *testing.T) {
+	n := newNet(t, 1, calm)
+	var err error
+	opened := 0
+	for ; err == nil && opened <= 1<<16; opened++ {
+		_, err = n.a.ListenPacket(vnet.UDP, ":0", inbox{new([]string)})
+	}
+	if !errors.Is(err, vnet.ErrAddress) || opened != 1<<14+1 {
+		t.Errorf("listening at every port there is: got %v at socket %d, want %v at %d", err, opened, vnet.ErrAddress, 1<<14+1)
+	}
+}

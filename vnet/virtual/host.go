@@ -95,13 +95,20 @@ func (h *Host) bind(address string, taken func(int) bool) (int, error) {
 	case name != "" && name != h.site.name:
 		return 0, fmt.Errorf("%w: got host %q, want %q or 0.0.0.0", vnet.ErrAddress, name, h.site.name)
 	case port == 0:
-		for port = h.ephemeral(); taken(port); {
-			port = h.ephemeral()
-		}
+		return h.freePort(taken)
 	case taken(port):
 		return 0, fmt.Errorf("%w: port %d is in use", vnet.ErrAddress, port)
 	}
 	return port, nil
+}
+
+func (h *Host) freePort(taken func(int) bool) (int, error) {
+	for range lastPort - firstEphemeral + 1 {
+		if port := h.ephemeral(); !taken(port) {
+			return port, nil
+		}
+	}
+	return 0, fmt.Errorf("%w: ports %d to %d are all in use", vnet.ErrAddress, firstEphemeral, lastPort)
 }
 
 func (h *Host) ephemeral() int {
