@@ -3,7 +3,6 @@ package runtime
 import (
 	"fmt"
 	"log/slog"
-	"math"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -34,32 +33,6 @@ func logLibrary() *library {
 	)
 }
 
-// PlainAttr gives a log field, whose value is the script's own, the form that the handlers of log/slog know: it is meant as
-// their ReplaceAttr. Containers are written as Starlark.
-func PlainAttr(_ []string, a slog.Attr) slog.Attr {
-	switch v := a.Value.Any().(type) {
-	case starlark.String:
-		a.Value = slog.StringValue(string(v))
-	case starlark.Bool:
-		a.Value = slog.BoolValue(bool(v))
-	case starlark.Int:
-		a.Value = slog.StringValue(v.String())
-		if n, ok := v.Int64(); ok {
-			a.Value = slog.Int64Value(n)
-		}
-	case starlark.Float:
-		a.Value = slog.StringValue(v.String())
-		if f := float64(v); !math.IsNaN(f) && !math.IsInf(f, 0) {
-			a.Value = slog.Float64Value(f)
-		}
-	case starlark.NoneType:
-		a.Value = slog.Value{}
-	case starlark.Value:
-		a.Value = slog.StringValue(v.String())
-	}
-	return a
-}
-
 // attribute makes a field of a log line. A handler may keep it, so it holds nothing that can change.
 func attribute(name string, v starlark.Value) slog.Attr {
 	switch v := v.(type) {
@@ -68,7 +41,9 @@ func attribute(name string, v starlark.Value) slog.Attr {
 	case starlark.Bool:
 		return slog.Bool(name, bool(v))
 	case starlark.Float:
-		return slog.Float64(name, float64(v))
+		if f := float64(v); f-f == 0 { // JSON has no other ones
+			return slog.Float64(name, f)
+		}
 	case starlark.Int:
 		if i, ok := v.Int64(); ok {
 			return slog.Int64(name, i)

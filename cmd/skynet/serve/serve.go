@@ -155,7 +155,7 @@ func openStore(path string) (store.Store, error) {
 
 func newLog(w io.Writer, c *config.Config) slog.Handler {
 	w = cmp.Or[io.Writer](w, io.Discard)
-	options := &slog.HandlerOptions{Level: c.LogLevel, ReplaceAttr: runtime.PlainAttr}
+	options := &slog.HandlerOptions{Level: c.LogLevel}
 	if c.LogJSON {
 		return slog.NewJSONHandler(w, options)
 	}
