@@ -33,7 +33,10 @@ func (f folder) located(err error) error {
 	var mistake *scenario.Error
 	var parse syntax.Error
 	var names resolve.ErrorList
+	var boot *BootError
 	switch {
+	case errors.As(err, &boot):
+		return boot.in(f)
 	case errors.As(err, &mistake):
 		moved := *mistake
 		moved.Pos = f.position(moved.Pos)

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"fmt"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -128,18 +127,6 @@ func (m *machine) launched() func(*runtime.Address, error) {
 		}
 	}
 }
-
-// BootError says that the main script of a node failed when the node was first started, before any fault.
-type BootError struct {
-	Node string
-	Err  error // of type *runtime.CallError, with the backtrace of the script
-}
-
-// Error leads with the message of the script, which begins with the position in it.
-func (e *BootError) Error() string { return fmt.Sprintf("node %s: %v", e.Node, e.Err) }
-
-// Unwrap returns the cause.
-func (e *BootError) Unwrap() error { return e.Err }
 
 // up reports whether the machine runs.
 func (m *machine) up() bool { return m.node != nil }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -12,7 +13,8 @@ import (
 // How much of a result fits on a screen.
 const (
 	shownFailures = 5
-	shownEvidence = 12
+	shownEvidence = 16
+	shownWidth    = 140
 )
 
 // replay is a command that runs a seed again.
@@ -102,13 +104,30 @@ func (x *simulation) verdicts(b *strings.Builder) {
 // found is what a check found, with its evidence.
 func found(b *strings.Builder, c sim.CheckResult) {
 	fmt.Fprintf(b, "\n  %s at %v: %s\n", c.Name, c.At, c.Message)
-	for i, line := range c.Evidence {
+	for i, line := range narrow(c.Evidence) {
 		if i == shownEvidence {
 			fmt.Fprintf(b, "    … and %d more lines; --report FILE has them all\n", len(c.Evidence)-i)
 			break
 		}
 		fmt.Fprintf(b, "    %s\n", line)
 	}
+}
+
+// narrow gives up columns that one long line has made too wide for a screen, and cuts what is still too long.
+func narrow(lines []string) []string {
+	if !slices.ContainsFunc(lines, func(line string) bool { return len(line) > shownWidth }) {
+		return lines
+	}
+	out := make([]string, len(lines))
+	for i, line := range lines {
+		text := strings.TrimLeft(line, " ")
+		indent := line[:len(line)-len(text)]
+		for strings.Contains(text, "   ") {
+			text = strings.ReplaceAll(text, "   ", "  ")
+		}
+		out[i] = cut(indent+text, shownWidth)
+	}
+	return out
 }
 
 // checks are the checks of a sweep, counted.
@@ -209,9 +228,14 @@ func (x *simulation) end(b *strings.Builder) {
 	default:
 		fmt.Fprintf(b, "%s: the sweep has not seen what it was written for\n", x.red("FAILED"))
 	}
-	x.unseen(b)
+	if sum.Seeds > 1 {
+		x.unseen(b)
+	}
 	if len(sum.Failures) > 0 {
 		fmt.Fprintf(b, "replay: %s\n", x.replay(sum.Failures[0].Seed))
+	}
+	if len(sum.Failures) > 0 && !x.shrink && !sum.ExpectFails {
+		fmt.Fprintf(b, "reduce: %s --shrink\n", x.replay(sum.Failures[0].Seed))
 	}
 }
 
