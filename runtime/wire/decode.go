@@ -260,7 +260,7 @@ func (m *decoding) dict(depth int) (starlark.Value, *Error) {
 			return nil, refuse("%v", err).under(keyIndex(i))
 		}
 		if d.Len() != i+1 {
-			return nil, refuse("key %s occurs twice", k).under(keyIndex(i))
+			return nil, refuse("key %s occurs twice", brief(k)).under(keyIndex(i))
 		}
 	}
 	return d, nil
@@ -280,7 +280,7 @@ func (m *decoding) set(n, depth int) (starlark.Value, *Error) {
 			return nil, refuse("%v", err).under(index(i))
 		}
 		if s.Len() != i+1 {
-			return nil, refuse("element %s occurs twice", v).under(index(i))
+			return nil, refuse("element %s occurs twice", brief(v)).under(index(i))
 		}
 	}
 	return s, nil

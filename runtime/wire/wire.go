@@ -22,6 +22,7 @@ import (
 	"unicode/utf8"
 
 	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
 )
 
 // The limits of one message. They hold for copying, encoding and decoding.
@@ -140,20 +141,57 @@ func kwName(kw starlark.Tuple) string {
 	return name
 }
 
-// item names the value of a key; a long key is cut, since a path is read by a person.
-func item(k starlark.Value) string {
-	const longest = 40
-	s, ok := k.(starlark.String)
-	if !ok || len(s) > longest {
-		text := k.String()
-		if len(text) > longest {
-			cut := longest
-			for cut > 0 && !utf8.RuneStart(text[cut]) {
-				cut--
-			}
-			text = text[:cut] + "…"
+// item names the value of a key.
+func item(k starlark.Value) string { return "[" + brief(k) + "]" }
+
+// brief prints a key for a path, which a person reads. Of what may be long it looks at the beginning only: the digits of an
+// integer of some megabytes, which a peer can send, would take minutes to compute.
+func brief(k starlark.Value) string {
+	switch v := k.(type) {
+	case starlark.Int:
+		if _, ok := v.Int64(); !ok {
+			return fmt.Sprintf("int of %d bits", v.BigInt().BitLen())
 		}
-		return "[" + text + "]"
+	case starlark.Tuple:
+		return briefTuple(v)
+	case *starlarkstruct.Struct:
+		return fmt.Sprintf("struct of %d", v.Len())
+	case starlark.String:
+		return cut(v[:min(len(v), longest+utf8.UTFMax)].String())
+	case starlark.Bytes:
+		return cut(v[:min(len(v), longest)].String())
 	}
-	return "[" + s.String() + "]"
+	return cut(k.String())
+}
+
+func briefTuple(t starlark.Tuple) string {
+	text := "("
+	for i, v := range t {
+		if len(text) > longest {
+			return cut(text)
+		}
+		if i > 0 {
+			text += ", "
+		}
+		text += brief(v)
+	}
+	if len(t) == 1 {
+		text += ","
+	}
+	return cut(text + ")")
+}
+
+// longest is how many bytes of a key a path shows.
+const longest = 40
+
+// cut returns the beginning of a text that is too long.
+func cut(text string) string {
+	if len(text) <= longest {
+		return text
+	}
+	n := longest
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n] + "…"
 }

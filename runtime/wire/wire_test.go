@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/big"
@@ -117,6 +118,7 @@ func TestRefused(t *testing.T) {
 			": nested deeper than 128"},
 		{"v = [0] * (1 << 20)\nv.append(1)", "[1048576]: more than 1048576 elements in one message"},
 		{"v = [{}] * 61682", "[61680]: more than 1048576 elements in one message"},
+		{"v = {(1 << 400, ('k' * 100,)): len}", `[(int of 401 bits, ("kkkkkkkkkkkkkkkkkkkk…]: builtin_function_or_method cannot be sent in a message`},
 		{"v = {'k' * 100: len}", `["kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk…]: builtin_function_or_method cannot be sent in a message`},
 	} {
 		v := eval(t, test.src)
@@ -360,6 +362,17 @@ func TestArgsRoundTrip(t *testing.T) {
 		if err != nil || !equal(t, gotArgs, args) || fmt.Sprint(gotKwargs) != fmt.Sprint(kwargs) {
 			t.Errorf("%s: got %v, %v, %v", src, gotArgs, gotKwargs, err)
 		}
+	}
+}
+
+// TestMalformedBesideHugeInt has a peer make the decoder name an integer of 16 MB, whose digits nobody could wait for.
+func TestMalformedBesideHugeInt(t *testing.T) {
+	const size = MaxSize - 100
+	huge := append([]byte{0xc9, 0, 0, 0, 0, extInt, 0, 1}, make([]byte, size)...)
+	binary.BigEndian.PutUint32(huge[1:], size+2)
+	_, err := new(Decoder).Value(append(append([]byte{0x81}, huge...), 0xc1))
+	if want := "[int of 134216929 bits]: byte 16777125: not the beginning of a value"; fmt.Sprint(err) != want {
+		t.Errorf("huge key with a broken value: got %v, want %s", err, want)
 	}
 }
 
