@@ -15,8 +15,8 @@ import (
 // faults executes the schedule.
 type faults struct {
 	world  *world
-	all    []*fault // in the order they struck
-	active []*fault // those that last
+	all    []*fault   // in the order they struck
+	active []*fault   // those that last
 	calmAt sched.Time // when the last of them ended, or the clients were done
 }
 
