@@ -6,7 +6,7 @@
 //   - Nothing has begun when [Run] returns a [*StartError], and nothing is left running.
 //   - A first signal drains: no stream is accepted and no service launched any more, what is in flight may finish within
 //     the drain time, then services end, streams send what they have buffered, and the store is synced and closed.
-//   - The node outlives its main service, which may exit once it has launched the others.
+//   - The node outlives its main service, which may exit, in init too, once it has launched the others.
 package serve
 
 import (
@@ -88,10 +88,11 @@ func Run(o Options) error {
 	drain := o.Config.Drain
 	select {
 	case err = <-started:
-		if err != nil {
+		if err != nil && !errors.Is(err, &runtime.CallError{Kind: runtime.Dead}) { // dead is a main service that called exit
 			err, drain = initFailed(o.Main, err, programs), 0
 			break
 		}
+		err = nil
 		h.ready(o.Ready)
 		h.log.Info("stopping", "signal", (<-o.Signals).String(), "drain", drain)
 	case signal := <-o.Signals:

@@ -63,20 +63,6 @@ func TestRunUntilSignal(t *testing.T) {
 def init():
     socket.listen("127.0.0.1:0", print)
     socket.listen("127.0.0.1:0", print, protocol = "kcp")
-    skynet.exit()
-`)
-	select {
-	case err := <-ended:
-		t.Logf("a main service that exits in init has not started: %v", err)
-	case r := <-ready:
-		t.Fatalf("got %v, want no ready line of a main service that exits in init", r)
-	}
-
-	signals, ready, ended, _ = begin(t, "cluster = {'listen': '127.0.0.1:0'}", "main.star", `
-def init():
-    socket.listen("127.0.0.1:0", print)
-    socket.listen("127.0.0.1:0", print, protocol = "kcp")
-    skynet.timeout(0, skynet.exit)
 `)
 	r := receive(t, "ready", ready)
 	if r.Node != "node" || r.Cluster == "" || len(r.Ports) != 2 || r.Ports[0].Protocol != "tcp" || r.Ports[1].Protocol != "kcp" {
@@ -85,6 +71,25 @@ def init():
 	if want := "ready node=node cluster=" + r.Cluster + " tcp=" + r.Ports[0].Address + " kcp=" + r.Ports[1].Address; r.String() != want {
 		t.Errorf("got the line %q, want %q", r, want)
 	}
+	signals <- syscall.SIGTERM
+	if err := receive(t, "end", ended); err != nil {
+		t.Errorf("Run = %v, want nil", err)
+	}
+}
+
+// TestMainExits: the node serves on when its main service ends, even in init.
+func TestMainExits(t *testing.T) {
+	t.Parallel()
+	signals, ready, ended, log := begin(t, "", "main.star", `
+def init():
+    skynet.newservice("other.star")
+    skynet.exit()
+`, "other.star", `
+def init():
+    skynet.timeout(0.01, lambda: log.info("still here"))
+`)
+	receive(t, "ready", ready)
+	within(t, "log line", func() bool { return strings.Contains(log.String(), "still here") })
 	signals <- syscall.SIGTERM
 	if err := receive(t, "end", ended); err != nil {
 		t.Errorf("Run = %v, want nil", err)
