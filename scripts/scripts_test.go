@@ -61,9 +61,9 @@ func TestKVRefuses(t *testing.T) {
 	both(t, "kv.star", func(_ *testing.T, w *runtimetest.World, protocol, address string) {
 		const want = `, want GET key, SET key text, DEL key, KEYS [prefix] or QUIT`
 		w.Want(`["ERR got \"\"`+want+`", "ERR got \"SET key\"`+want+`", "ERR got \"GET a b\"`+want+`", `+
-			`"ERR got a line of 70000 bytes, want at most 65536", "NONE", "BYE"]`,
+			`"OK", "VALUE x", "ERR got more than 65536 bytes in a line"]`,
 			"client", "client", "ask", protocol, address,
-			"", "SET key", "GET a b", "SET key "+strings.Repeat("x", 70_000-len("SET key ")), "GET key", "QUIT")
+			"", "SET key", "GET a b", "SET key x", "GET key", strings.Repeat("x", 70_000))
 	})
 }
 
@@ -76,6 +76,17 @@ func TestKVSurvives(t *testing.T) {
 		w.Node("server")
 		w.Launch("server", "kv.star", "server:1", "server:2")
 		w.Want(`["NONE", "VALUE 2", "BYE"]`, "client", "client", "ask", "tcp", "server:1", "GET a", "GET b", "QUIT")
+	})
+}
+
+// What a broken connection cut off is not taken for a line.
+func TestCutOffLine(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		serve(t, w, "kv.star")
+		w.Want("None", "client", "client", "open", "a", "tcp", "server:1", "SET key value")
+		w.Want(`["OK"]`, "client", "client", "read", "a", 1)
+		w.Want("None", "client", "client", "cut", "a", "SET key val")
+		w.Want(`["VALUE value"]`, "client", "client", "ask", "tcp", "server:1", "GET key")
 	})
 }
 
@@ -95,11 +106,11 @@ func TestChat(t *testing.T) {
 
 func TestChatRefuses(t *testing.T) {
 	both(t, "chat.star", func(_ *testing.T, w *runtimetest.World, protocol, address string) {
-		const want = `, want JOIN name [next], then SAY text or QUIT`
-		w.Want(`["ERR got \"SAY hello\"`+want+`", "ERR got \"JOIN\"`+want+`", "ERR got a line of 5000 bytes, want at most 4096", `+
-			`"JOINED 0", "ERR got \"JOIN bob\"`+want+`", "BYE"]`,
+		const want = `, want JOIN name [next], then SAY text, PING or QUIT`
+		w.Want(`["ERR got \"SAY hello\"`+want+`", "ERR got \"JOIN\"`+want+`", "JOINED 0", "ERR got \"JOIN bob\"`+want+`", `+
+			`"PONG", "ERR got more than 4096 bytes in a line", "BYE"]`,
 			"client", "client", "ask", protocol, address,
-			"SAY hello", "JOIN", "SAY "+strings.Repeat("x", 5000-len("SAY ")), "JOIN ann", "JOIN bob", "QUIT")
+			"SAY hello", "JOIN", "JOIN ann", "JOIN bob", "PING", strings.Repeat("x", 5000), "SAY this is lost")
 	})
 }
 
