@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Word documents one word of the language. docs/scenario.md is generated from all of them.
+// Word documents one word of the language. docs/scenario.md is generated from all of them, and from those
+// of package sim.
 type Word struct {
 	Name      string
 	Section   string
@@ -177,7 +178,9 @@ func verdictWords() []Word {
 				`when it is used up the verdict is "unknown", which is not a pass.`,
 			`verdict = checks(linearizable("kv", per = "key"))`},
 		{"model", secVerdict, "model(init, step, partition = None)", "A model of one's own. step(state, op, args, result) returns the state after the operation, " +
-			"or None if this result is not possible in this state. partition(op, args) returns the key of the operation's own history.",
+			"or None if this result is not possible in this state. It must be a pure function: it returns a new state and changes nothing. " +
+			"args is a tuple; result is what the service returned, or the value unknown if that was never heard: then any result is possible. " +
+			"States may be any values and are compared with ==. partition(op, args) returns the key of the operation's own history.",
 			"def step(state, op, args, result):\n    return state + args[0] if op == \"add\" and result == state else None\n\n" +
 				`verdict = checks(linearizable(model(init = 0, step = step)))`},
 		{"always", secVerdict, "always(name, predicate)", "The predicate holds at every moment. Predicates take s, the view of the state of all nodes.",
@@ -192,7 +195,7 @@ func verdictWords() []Word {
 
 const preface = `# Scenario files
 
-<!-- Generated from sim/scenario/words.go by "go test ./sim/scenario -rewrite". Do not edit. -->
+<!-- Generated from sim/words.go and sim/scenario/words.go by "go test ./sim -run TestManual -rewrite". Do not edit. -->
 
 A scenario is one Starlark file that reads world, work, trouble, verdict:
 

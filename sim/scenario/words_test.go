@@ -1,32 +1,12 @@
 package scenario
 
 import (
-	"flag"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"skynet/sched"
 )
-
-// The manual is what words.go says; -rewrite writes it.
-func TestManual(t *testing.T) {
-	const file = "../../docs/scenario.md"
-	manual := Manual(Words())
-	if flag.Lookup("rewrite").Value.String() == "true" {
-		if err := os.WriteFile(file, []byte(manual), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != manual {
-		t.Errorf("%s is not what words.go says; run: go test ./sim/scenario -rewrite", file)
-	}
-}
 
 // Every word of the language is documented, and every documented word exists.
 func TestWordsAreComplete(t *testing.T) {
