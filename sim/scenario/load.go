@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -78,9 +79,7 @@ func Load(read Reader, name string, runtime starlark.StringDict) (*Scenario, err
 // Predeclared returns the vocabulary of scenarios together with the names of the runtime, which win.
 func Predeclared(runtime starlark.StringDict) starlark.StringDict {
 	all := vocabulary()
-	for name, v := range runtime {
-		all[name] = v
-	}
+	maps.Copy(all, runtime)
 	return all
 }
 

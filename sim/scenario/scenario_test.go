@@ -226,6 +226,37 @@ func TestLoadRefusesHugeAndDeepFiles(t *testing.T) {
 	}
 }
 
+// A few lines can describe what no memory holds; they must be refused in a moment.
+func TestLoadRefusesExplosions(t *testing.T) {
+	for _, test := range []struct{ grow, want string }{
+		{"plan(x, x)", "plan: got members of "},
+		{"swarm(x, x)", "swarm: got members of "},
+		{"plan(x)", "plan: nested deeper than 50"},
+	} {
+		_, err := loadText(rest + "def f():\n    x = every(\"1s\", crash(one))\n    for _ in range(100000):\n        x = " + test.grow +
+			"\n    return x\ntrouble = f()\n")
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("Load of x = %s, again and again: got %v, want %q", test.grow, err, test.want)
+		}
+	}
+	_, err := loadText(rest + "def f():\n    x = 1 << 500\n    for _ in range(12):\n        x = x * x\n    return x\nlimit = f()\n")
+	if want := "limit: got an int of 2048001 bits, want a duration"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("Load of a huge limit: got %v, want %q", err, want)
+	}
+}
+
+func TestBuildWorldRefusesCrowds(t *testing.T) {
+	sc, err := loadText("def world(w):\n    for i in range(100000):\n        w.nodes(\"n%d_\" % i, 1000, main = \"a.star\")\n" +
+		"def work(c): pass\nverdict = checks(linearizable(\"kv\"))\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = BuildWorld(sc, sched.NewStream(1))
+	if want := "w.nodes: got 11000 nodes and clients, want at most 10000"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("BuildWorld with 100,000 groups: got %v, want %q", err, want)
+	}
+}
+
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte(rest))
 	f.Add([]byte(rest + `trouble = phases(calm("1s..2s"), swarm(every("5s", crash(one)), at("1s", loss("n*", "5%"))), heal(), settle(1))`))

@@ -158,11 +158,14 @@ func newSwarm(fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark
 	if err := unpack(fn, nil, kwargs); err != nil {
 		return nil, err
 	}
-	members, err := unwrapAll[Timing](fn, args, wantTiming)
+	members, err := timings(fn, args)
 	if err == nil && len(members) == 0 {
 		err = fmt.Errorf("%s: got no members, want at least one every(...) or at(...)", fn)
 	}
-	return timingWord(Timing{Kind: fn, Members: members}), err
+	if err != nil {
+		return nil, err
+	}
+	return timingWord(Timing{Kind: fn, Members: members}), nil
 }
 
 // newPlan is plan(timing, …, settle). With settle it is a whole trouble, without it can also stand among phases.
@@ -171,12 +174,46 @@ func newPlan(fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.
 	if err := unpack(fn, nil, kwargs, "settle?", &settle); err != nil {
 		return nil, err
 	}
-	members, err := unwrapAll[Timing](fn, args, wantTiming)
+	members, err := timings(fn, args)
+	if err != nil {
+		return nil, err
+	}
 	plan := Timing{Kind: fn, Members: members}
 	if settle.set {
-		return troubleWord(healed(plan, fixed(settle.n))), err
+		return troubleWord(healed(plan, fixed(settle.n))), nil
 	}
-	return timingWord(plan), err
+	return timingWord(plan), nil
+}
+
+// maxNesting is how deep plan and swarm may be nested.
+const maxNesting = 50
+
+// timings reads members, which a script can nest and double without end: what is printed must be short enough to be loaded.
+func timings(fn string, args starlark.Tuple) ([]Timing, error) {
+	members, err := unwrapAll[Timing](fn, args, wantTiming)
+	if err != nil {
+		return nil, err
+	}
+	length := 0
+	for _, v := range args {
+		length += len(v.(*word).text)
+	}
+	if length > maxSource {
+		return nil, fmt.Errorf("%s: got members of %d bytes when printed, want at most %d", fn, length, maxSource)
+	}
+	if (Timing{Members: members}).depth() > maxNesting {
+		return nil, fmt.Errorf("%s: nested deeper than %d", fn, maxNesting)
+	}
+	return members, nil
+}
+
+// depth is how many timings are nested.
+func (t Timing) depth() int {
+	inner := 0
+	for _, m := range t.Members {
+		inner = max(inner, m.depth())
+	}
+	return inner + 1
 }
 
 const wantTiming = "every(...), at(...), swarm(...) or plan(...)"

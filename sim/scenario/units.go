@@ -115,7 +115,11 @@ func (u *unit) one(v starlark.Value) (n int64, err error) {
 	case starlark.String:
 		n, err = u.text(string(v))
 	case starlark.Int:
-		n, err = decimal(v.String(), u.scale)
+		i, ok := v.Int64()
+		if !ok { // its digits might fill megabytes
+			return 0, fmt.Errorf("got an int of %d bits, want %s", v.BigInt().BitLen(), u.want)
+		}
+		n, err = decimal(strconv.FormatInt(i, 10), u.scale)
 	case starlark.Float:
 		n, err = decimal(strconv.FormatFloat(float64(v), 'f', -1, 64), u.scale)
 	default:

@@ -245,6 +245,9 @@ func (b *builder) claim(group string, count int) ([]string, starlark.Value, erro
 	if group == "" || count < 1 || count > maxGroup {
 		return nil, nil, fmt.Errorf("got name %q and count %d, want a name and a count from 1 to %d", group, count, maxGroup)
 	}
+	if len(b.taken)+count > maxMembers {
+		return nil, nil, fmt.Errorf("got %d nodes and clients, want at most %d", len(b.taken)+count, maxMembers)
+	}
 	names := make([]string, count)
 	tuple := make(starlark.Tuple, count)
 	for i := range names {
@@ -258,4 +261,8 @@ func (b *builder) claim(group string, count int) ([]string, starlark.Value, erro
 	return names, tuple, nil
 }
 
-const maxGroup = 1000
+// The bounds of a world: a group is one call of w.nodes or w.clients, the members are all nodes and clients.
+const (
+	maxGroup   = 1000
+	maxMembers = 10_000
+)
