@@ -8,6 +8,8 @@ import (
 	"go.starlark.net/resolve"
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
+
+	"skynet/runtime/diag"
 )
 
 // Error is a mistake in a scenario file.
@@ -71,37 +73,10 @@ func scriptPos(file string, err *starlark.EvalError) syntax.Position {
 
 // hint proposes the candidate nearest to a misspelt name, or nothing.
 func hint(got string, candidates []string) string {
-	best, bestDistance := "", 1+len(got)/3
-	for _, c := range candidates {
-		if d := distance(got, c); d <= bestDistance && (best == "" || d < bestDistance) {
-			best, bestDistance = c, d
-		}
+	if near, ok := diag.Nearest(got, candidates); ok {
+		return fmt.Sprintf(" (did you mean %s?)", near)
 	}
-	if best == "" || best == got {
-		return ""
-	}
-	return fmt.Sprintf(" (did you mean %s?)", best)
-}
-
-// distance is the Levenshtein distance of two short names.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
+	return ""
 }
 
 func orList(words []string) string {
