@@ -44,9 +44,9 @@ func (c *client) handler() runtime.Handler { return worker{c} }
 
 type worker struct{ *client }
 
-// Init starts the work, which goes on after it, unless it was done before the machine crashed.
+// Init starts the work, which goes on after it, unless it was done, or out of time, when the machine crashed.
 func (w worker) Init(ctx *runtime.Context, _ starlark.Tuple, _ []starlark.Tuple) error {
-	if !w.done {
+	if !w.done && !w.machine.world.clientsDone {
 		ctx.Fork("work", w.run)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"skynet/runtime/diag"
+	"skynet/sched"
 	"skynet/sched/trace"
 	"skynet/sim"
 	"skynet/sim/history"
@@ -211,6 +212,25 @@ verdict = checks(eventually("up", lambda s: len(s.up()) == 1, within = "1s"), so
 	}
 	if !slices.ContainsFunc(r.Logs, func(line string) bool { return strings.Contains(line, "n.star:3:13: fail: again") }) {
 		t.Errorf("got logs %q, want the failure", r.Logs)
+	}
+}
+
+// TestNoWorkAfterTheLimit: a client that is down when its time is up does not begin anew when it is back.
+func TestNoWorkAfterTheLimit(t *testing.T) {
+	s := load(t, "testdata/limit.star")
+	crash := func(at, until int) scenario.Instance {
+		return scenario.Instance{
+			At: sched.Time(at * 1e6), Until: sched.Time(until * 1e6),
+			Fault: scenario.Concrete{Kind: scenario.Crash, Groups: [][]string{{"c1"}}},
+		}
+	}
+	r := run(t, s, sim.Options{Plan: []scenario.Instance{crash(400, 500), crash(900, 3000)}})
+	ops := r.History.Operations
+	if last := ops[len(ops)-1]; len(ops) != 4 || last.CallTime > 9e8 {
+		t.Errorf("got %v, want two operations before each crash", ops)
+	}
+	if u := r.Undecided(); u == nil || u.Name != "limit" || r.Failed != nil || r.Passed() {
+		t.Errorf("got %+v, want the limit undecided", r.Checks)
 	}
 }
 

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"path"
 
 	"go.starlark.net/starlark"
@@ -34,9 +35,7 @@ func Load(read func(name string) ([]byte, error), name string) (*Simulation, err
 
 // load is Load with more words for work(c) and the verdict.
 func load(read func(name string) ([]byte, error), name string, words starlark.StringDict) (*Simulation, error) {
-	for word, v := range runtime.Predeclared() { //determinism:ok copies a map
-		words[word] = v
-	}
+	maps.Copy(words, runtime.Predeclared())
 	files := folder{path.Dir(name), read}
 	sc, err := scenario.Load(files.file, path.Base(name), words)
 	if err != nil {
