@@ -22,8 +22,14 @@ type table struct {
 
 func newTable() *table { return &table{cells: map[string]cell{}} }
 
+// maxGone is how many keys that are gone again a table may remember.
+const maxGone = 1024
+
 func (t *table) set(key string, c cell) {
 	if _, ok := t.cells[key]; !ok {
+		if len(t.fresh) > len(t.cells)+maxGone {
+			t.sort() // forgets them
+		}
 		t.fresh = append(t.fresh, key)
 	}
 	t.cells[key] = c
