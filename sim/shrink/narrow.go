@@ -17,37 +17,40 @@ func (h *hunt) narrow() {
 	for i := range h.best.faults {
 		for h.shorter(i) {
 		}
-		h.rounder(i, func(f *scenario.Instance, grain sched.Time) {
-			length := f.Until - f.At
-			f.At -= f.At % grain
-			f.Until = f.At + length
+		h.rounder(i, func(f *scenario.Instance, grain sched.Time) bool {
+			excess := f.At % grain
+			f.At, f.Until = f.At-excess, f.Until-excess
+			return true
 		})
-		h.rounder(i, func(f *scenario.Instance, grain sched.Time) {
-			if length := f.Until - f.At; length >= grain {
-				f.Until -= length % grain
-			}
+		h.rounder(i, func(f *scenario.Instance, grain sched.Time) bool {
+			length := f.Until - f.At
+			f.Until -= length % grain
+			return length >= grain
 		})
 	}
 }
 
 // shorter halves the length of a fault, if that still fails.
 func (h *hunt) shorter(i int) bool {
-	half := (h.best.faults[i].Until - h.best.faults[i].At) / 2
-	return half >= sched.Time(time.Millisecond) && h.changed(i, func(f *scenario.Instance) { f.Until = f.At + half })
+	f := h.best.faults[i]
+	half := (f.Until - f.At) / 2
+	f.Until = f.At + half
+	return half >= sched.Time(time.Millisecond) && h.changed(i, f)
 }
 
-// rounder rounds to the coarsest grain that still fails.
-func (h *hunt) rounder(i int, round func(f *scenario.Instance, grain sched.Time)) {
+// rounder rounds to the coarsest grain that applies and still fails.
+func (h *hunt) rounder(i int, round func(f *scenario.Instance, grain sched.Time) (applies bool)) {
 	for _, grain := range grains {
-		if h.changed(i, func(f *scenario.Instance) { round(f, grain) }) {
+		f := h.best.faults[i]
+		if round(&f, grain) && h.changed(i, f) {
 			return
 		}
 	}
 }
 
-// changed tries a change of one fault; one that changes nothing succeeds without a run.
-func (h *hunt) changed(i int, change func(f *scenario.Instance)) bool {
+// changed tries another form of one fault; the form that it has succeeds without a run.
+func (h *hunt) changed(i int, f scenario.Instance) bool {
 	faults := slices.Clone(h.best.faults)
-	change(&faults[i])
+	faults[i] = f
 	return h.fails(candidate{faults, h.best.clients})
 }

@@ -73,7 +73,7 @@ func Shrink(ctx context.Context, s *sim.Simulation, failed *sim.Result, o Option
 	h := &hunt{Options: o, ctx: ctx, sc: s.Scenario, seed: failed.Seed, check: failed.Failed.Name, tried: map[string]bool{}}
 	h.pool = sim.NewCoroutines()
 	defer h.pool.Close()
-	h.runPlan = h.load
+	h.try = h.load
 	return h.shrink(failed.Instances, world.Cluster().Clients)
 }
 
@@ -94,12 +94,13 @@ type hunt struct {
 	check string
 	pool  *runtime.Coroutines
 
-	runPlan func(source string) (*sim.Result, error)
-	runs    int
-	tried   map[string]bool // by source, whether it fails
-	spent   bool            // a candidate was not run
-	best    candidate       // the smallest that fails, and how
-	run     *sim.Result
+	try   func(c candidate, source string) (*sim.Result, error)
+	runs  int
+	tried map[string]bool // by source, whether it fails
+	spent bool            // a candidate was not run
+	best  candidate       // the smallest that fails, and how
+	run   *sim.Result
+	err   error // why the last candidate could not be run
 }
 
 // candidate is what may suffice.
@@ -112,7 +113,7 @@ func (h *hunt) shrink(faults []scenario.Instance, clients []string) (*Result, er
 	r := &Result{Seed: h.seed, File: File(h.sc.File, h.seed), Faults: len(faults), AllClients: len(clients)}
 	h.best = candidate{faults, clients}
 	if !h.fails(h.best) {
-		return nil, fmt.Errorf("shrink: seed %d: its faults, as an explicit plan, do not fail %s", h.seed, h.check)
+		return nil, h.unrepeatable()
 	}
 	for before := -1; before != h.size(); {
 		before = h.size()
@@ -123,6 +124,17 @@ func (h *hunt) shrink(faults []scenario.Instance, clients []string) (*Result, er
 	r.Instances, r.Clients, r.Source, r.Run = h.best.faults, h.best.clients, h.source(h.best), h.run
 	r.Runs, r.Minimal = h.runs, !h.spent
 	return r, nil
+}
+
+// unrepeatable says why the whole plan does not do what the run did.
+func (h *hunt) unrepeatable() error {
+	if h.err == nil {
+		h.err = h.ctx.Err()
+	}
+	if h.err != nil {
+		return fmt.Errorf("shrink: seed %d: run its faults as an explicit plan: %w", h.seed, h.err)
+	}
+	return fmt.Errorf("shrink: seed %d: its faults, as an explicit plan, do not fail %s", h.seed, h.check)
 }
 
 func (h *hunt) size() int { return len(h.best.faults) + len(h.best.clients) }
@@ -138,7 +150,8 @@ func (h *hunt) fails(c candidate) bool {
 		return false
 	}
 	h.runs++
-	run, err := h.runPlan(source) // a candidate that cannot be run, say since a fault names a client that is gone, does not fail
+	run, err := h.try(c, source)
+	h.err = err // a candidate that cannot be run, say since a fault names a client that is gone, does not fail
 	fails := err == nil && run.Failed != nil && run.Failed.Name == h.check
 	h.tried[source] = fails
 	if fails {
@@ -163,7 +176,7 @@ func (h *hunt) source(c candidate) string {
 }
 
 // load runs a scenario file as if it were written already.
-func (h *hunt) load(source string) (*sim.Result, error) {
+func (h *hunt) load(_ candidate, source string) (*sim.Result, error) {
 	file := path.Clean(File(h.sc.File, h.seed))
 	s, err := sim.Load(func(name string) ([]byte, error) {
 		if name == file {
