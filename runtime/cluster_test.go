@@ -280,6 +280,53 @@ func TestClusterWrongName(t *testing.T) {
 	})
 }
 
+// TestClusterTooBig sends more than a message may hold, one way and the other; the link lives on.
+func TestClusterTooBig(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		pair(t, w)
+		_, err := w.Call("a", "caller", "big", "b", "callee", 17<<20)
+		wantKind(t, err, "remote: caller.star:", `call of "one" on node b: `, "16777216")
+		_, err = w.Call("a", "caller", "call", "b", "callee", "make", 17<<20)
+		wantKind(t, err, "remote: ", "remote: ", "result", "16777216")
+		w.Want("16777000", "a", "caller", "big", "b", "callee", 16_777_000)
+	})
+}
+
+// TestClusterDrains stops a node that handles a call of another node.
+func TestClusterDrains(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		pair(t, w)
+		nap := w.Go("a", "caller", "call", "b", "callee", "nap", "30ms")
+		w.Want("1", "a", "caller", "call", "b", "callee", "one", 1)
+		w.Stop("b", 20*time.Second)
+		v, err := nap.Wait()
+		if err != nil || v != starlark.String("slept") {
+			t.Errorf("call in flight at the stop: got %v, %v, want its result", v, err)
+		}
+	})
+}
+
+// TestClusterFloods sends more than the network takes: memory is bounded, and what is refused is known.
+func TestClusterFlood(t *testing.T) {
+	runtimetest.RunVirtual(t, func(t *testing.T, w *runtimetest.World) {
+		pair(t, w)
+		w.Want("1", "a", "caller", "call", "b", "callee", "one", 1)
+		w.Scripts(map[string]string{"flood.star": `
+def flood(node, name, n):
+    block = "x" * 1000000
+    for i in range(n):
+        r = skynet.pcall(cluster.call, node, name, "one", block, timeout = 0.001)
+        if r.error.kind != "timeout":
+            return r.error.kind, r.error.maybe
+    return "all accepted"
+`})
+		w.Launch("a", "flood.star")
+		cut := w.Fabric().Cut(nil, nil)
+		w.Want(`("overload", False)`, "a", "flood", "flood", "b", "callee", 100)
+		cut.End()
+	})
+}
+
 // TestClusterPortIsTaken starts a node whose address is in use.
 func TestClusterPortIsTaken(t *testing.T) {
 	runtimetest.RunVirtual(t, func(t *testing.T, w *runtimetest.World) {

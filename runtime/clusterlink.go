@@ -30,12 +30,14 @@ type clusterLink struct {
 	queue   []*outgoing // requests that wait for the hello
 	pending map[uint64]*outgoing
 	session uint64
+	backlog int // bytes of requests since the stream's buffer was last known to be low
 	dirty   bool
 	changed func()
 
 	mu       sync.Mutex // guards what the network's events touch
 	in       []byte
 	opened   bool
+	writable bool
 	closed   bool
 	reason   error
 	notified bool
@@ -76,7 +78,12 @@ func (l *clusterLink) Data(_ vnet.Conn, p []byte) {
 func (l *clusterLink) EOF(c vnet.Conn) { l.Closed(c, nil) }
 
 // Writable implements [vnet.Handler].
-func (l *clusterLink) Writable(vnet.Conn) {}
+func (l *clusterLink) Writable(vnet.Conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.writable = true
+	l.notify()
+}
 
 // Closed implements [vnet.Handler].
 func (l *clusterLink) Closed(_ vnet.Conn, reason error) {
@@ -91,11 +98,14 @@ func (l *clusterLink) Closed(_ vnet.Conn, reason error) {
 // onChange handles, in a turn of the cluster's service, what the network reported.
 func (l *clusterLink) onChange() {
 	l.mu.Lock()
-	in, opened, closed, reason := l.in, l.opened, l.closed, l.reason
-	l.in, l.opened, l.notified = nil, false, false
+	in, opened, writable, closed, reason := l.in, l.opened, l.writable, l.closed, l.reason
+	l.in, l.opened, l.writable, l.notified = nil, false, false, false
 	l.mu.Unlock()
 	if l.gone {
 		return
+	}
+	if writable {
+		l.backlog = 0
 	}
 	if opened {
 		l.up = true
@@ -129,14 +139,26 @@ func (l *clusterLink) write() {
 		return
 	}
 	if out := l.state.Output(); len(out) > 0 {
-		if _, err := l.conn.Write(out); err != nil {
+		switch full, err := l.conn.Write(out); {
+		case err != nil:
 			l.drop(err)
+		case !full:
+			l.backlog = 0
 		}
 	}
 }
 
+// maxBacklog bounds the bytes of requests that wait for the other node to read: beyond it, requests are refused. It has room
+// for several of the largest messages.
+const maxBacklog = 64 << 20
+
 // request sends a request, or queues it until both sides have said hello.
 func (l *clusterLink) request(out *outgoing) {
+	if l.backlog+len(out.payload) > maxBacklog {
+		out.fail(l.cluster.svc.turn, l.cluster.node, callErrorf(Overload, false, "node %s (%s) does not read: %d bytes wait for it", l.peer.name, l.peer.address, l.backlog))
+		return
+	}
+	l.backlog += len(out.payload)
 	if !l.ready {
 		l.queue = append(l.queue, out)
 		return
@@ -200,7 +222,7 @@ func (l *clusterLink) hello(e link.Hello) {
 		l.peer.backoff, l.peer.retryAt = 0, 0
 	}
 	queue := l.queue
-	l.queue = nil
+	l.queue, l.backlog = nil, 0
 	for _, out := range queue {
 		l.request(out)
 	}

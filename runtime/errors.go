@@ -17,7 +17,7 @@ type Kind string
 const (
 	Timeout     Kind = "timeout"     // no reply before the deadline
 	Dead        Kind = "dead"        // the callee does not exist, or died before it replied
-	Overload    Kind = "overload"    // the callee's mailbox is full
+	Overload    Kind = "overload"    // the callee's mailbox, or the link to its node, is full
 	Remote      Kind = "remote"      // the callee failed; Message and Backtrace are its own
 	Denied      Kind = "denied"      // the callee may not be asked this
 	Unreachable Kind = "unreachable" // the callee's node is unknown, or its link is down

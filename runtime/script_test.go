@@ -39,7 +39,7 @@ func testScripts(t *testing.T) map[string]string {
 var testFunction = regexp.MustCompile(`(?m)^def (test_\w+)\(`)
 
 // testLimits make bounds that tests can reach.
-var testLimits = runtime.Limits{Steps: 3_000_000, Mailbox: 500}
+var testLimits = runtime.Limits{Steps: 1_000_000, Mailbox: 500}
 
 // TestScripts calls every test_ function of every script in testdata/api, in both worlds: a table of the API's edge cases,
 // written in what its users write.

@@ -7,6 +7,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"skynet/runtime"
 	"skynet/runtime/runtimetest"
 )
 
@@ -115,6 +116,22 @@ def late():
 		v, err := late.Wait()
 		if want := starlark.String("denied: launch lib/callee.star: node n is stopping"); err != nil || v != want {
 			t.Errorf("launch while the node stops: got %v, %v, want %v", v, err, want)
+		}
+	})
+}
+
+// TestKillEndsAnEndlessLoop kills a service that would run for ever, with a call waiting behind the loop.
+func TestKillEndsAnEndlessLoop(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(testScripts(t))
+		w.Scripts(map[string]string{"killer.star": "def kill(name):\n    skynet.kill(name)\n"})
+		w.Limits = runtime.Limits{Steps: 1 << 60, Slice: 1000}
+		w.Node("n", "lib/callee.star", "killer.star")
+		pending := []*runtimetest.Pending{w.Go("n", "lib/callee", "spin"), w.Go("n", "lib/callee", "notes")}
+		w.Want("None", "n", "killer", "kill", "lib/callee")
+		for _, p := range pending {
+			_, err := p.Wait()
+			wantKind(t, err, "dead: n:00000003 lib/callee.star ended")
 		}
 	})
 }
