@@ -100,7 +100,7 @@ func (c *client) value() starlark.Value {
 				return word.call(c, ctx, b.Name(), args, kwargs)
 			})
 	}
-	return &starlarkstruct.Module{Name: "c", Members: members}
+	return starlarkstruct.FromStringDict(starlark.String("c"), members)
 }
 
 type clientWord func(c *client, ctx *runtime.Context, fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error)

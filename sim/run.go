@@ -209,7 +209,7 @@ func (w *world) result() *Result {
 	checks, failed := w.judge.verdict(h)
 	return &Result{
 		Seed: w.options.Seed, Hash: w.trace.Hash(), Steps: w.step.Steps(), Events: w.trace.Count(),
-		Virtual: time.Duration(w.step.Now()), Checks: checks, Failed: failed, Faults: w.faults.reports(),
+		Virtual: time.Duration(max(w.latest, w.step.Now())), Checks: checks, Failed: failed, Faults: w.faults.reports(),
 		Instances: w.faults.instances(), History: h, Stuck: w.judge.waits, Logs: w.log.tail(),
 	}
 }
