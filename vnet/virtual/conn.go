@@ -103,8 +103,12 @@ func (c *conn) opened() {
 	c.host.trace(c.id, netOpened)
 	c.listen()
 	c.handler.Opened(c)
-	if !c.dead {
-		c.out.pump()
+	if c.dead {
+		return
+	}
+	c.out.pump()
+	if c.closing {
+		c.linger()
 	}
 }
 
@@ -166,7 +170,28 @@ func (c *conn) Close() {
 	c.closing = true
 	if c.open {
 		c.out.pump()
+		c.linger()
 	}
+}
+
+// linger bounds how long a closed stream goes on sending what is buffered.
+func (c *conn) linger() {
+	if c.dead { // everything has left
+		return
+	}
+	if c.alarm != nil {
+		c.alarm.Stop()
+	}
+	c.alarm = c.host.after(c.now().Add(c.host.fabric.options.CloseTimeout), trace.Timer, c.id, 0, func() {
+		if c.dead {
+			return
+		}
+		if c.out.stalled && c.out.by != nil {
+			c.out.by.effects.TimedOut++
+		}
+		c.out.reset()
+		c.finish(c.reason(vnet.ErrTimeout))
+	})
 }
 
 // flushed follows Close once everything has left.

@@ -2,6 +2,7 @@ package virtual_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,4 +87,33 @@ func TestPortsRunOut(t *testing.T) {
 	if !errors.Is(err, vnet.ErrAddress) || opened != 1<<14+1 {
 		t.Errorf("listening at every port there is: got %v at socket %d, want %v at %d", err, opened, vnet.ErrAddress, 1<<14+1)
 	}
+}
+
+// A peer that does not read cannot keep a closed stream alive.
+func TestCloseGivesUp(t *testing.T) {
+	n := newNet(t, 1, calm)
+	a, b := n.pair()
+	b.conn.Pause()
+	write(t, a, strings.Repeat("x", 1<<20))
+	a.conn.Close()
+	n.run(2 * time.Second)
+	want(t, "closed after two seconds", a.closed, 0)
+	n.run(2 * time.Second)
+	if !errors.Is(a.reason, vnet.ErrTimeout) {
+		t.Errorf("close of a stream whose peer does not read: got %v, want %v", a.reason, vnet.ErrTimeout)
+	}
+	b.conn.Resume()
+	n.run(time.Second)
+	if !errors.Is(b.reason, vnet.ErrReset) {
+		t.Errorf("the peer that reads too late: got %v, want %v", b.reason, vnet.ErrReset)
+	}
+	a, b = n.pair()
+	b.conn.Pause()
+	write(t, a, strings.Repeat("x", 1<<20))
+	a.conn.Close()
+	n.run(time.Second)
+	b.conn.Resume()
+	n.run(5 * time.Second)
+	want(t, "received by a slow reader", len(b.got), 1<<20)
+	want(t, "reason of an orderly close", a.reason, nil)
 }

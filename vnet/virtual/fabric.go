@@ -42,6 +42,9 @@ type Options struct {
 	DialTimeout time.Duration
 	// IdleTimeout is how long a KCP stream may hear nothing; 0 means 30 s.
 	IdleTimeout time.Duration
+	// CloseTimeout bounds how long Close goes on sending what is buffered; 0 means 3 s. What has not left by then, because
+	// the peer does not read, is lost and the reason of Closed is vnet.ErrTimeout.
+	CloseTimeout time.Duration
 	// RTO is the first retransmission timeout; 0 means 200 ms.
 	RTO time.Duration
 	// Window is how many bytes of one direction of a stream may be under way or unread; 0 means 256 KiB.
@@ -66,6 +69,7 @@ func (o Options) withDefaults() Options {
 	def(&o.StreamTimeout, 20*time.Second)
 	def(&o.DialTimeout, 3*time.Second)
 	def(&o.IdleTimeout, 30*time.Second)
+	def(&o.CloseTimeout, 3*time.Second)
 	def(&o.RTO, 200*time.Millisecond)
 	if o.Window <= 0 {
 		o.Window = 256 << 10
