@@ -16,29 +16,24 @@ import (
 	"skynet/sim/scenario"
 )
 
-const quorumWork = `def work(c):
-    for _ in range({ops}):
-        key = c.pick("ab")
-        c.op("put", key, c.fresh()) if c.chance(0.5) else c.op("get", key)
-        c.sleep(c.int(0, 40) / 1000)
-`
-
-const quorumCheck = `linearizable("kv", per = "key")`
-
 // The services that ship as correct, and one that does not.
 var (
 	quorum = &subject{
-		nodes: `w.nodes("n", {n}, main = "quorum_node.star", disk = {disk})`, most: 7, names: "n%d",
-		work: quorumWork, check: quorumCheck,
+		from: "quorum.star", nodes: `w.nodes("n", {n}, main = "quorum_node.star", disk = {disk})`, most: 7, names: "n%d",
+		clients: `, timeout = "1s"`, work: getsAndPuts,
 	}
 	quorumWithoutRepair = &subject{
-		nodes: `w.nodes("n", {n}, main = "quorum_node.star", args = {"read_repair": False}, disk = {disk})`, most: 7, names: "n%d",
-		work: quorumWork, check: quorumCheck,
+		from: "quorum_no_repair.star", most: 7, names: "n%d", clients: `, timeout = "1s"`, work: getsAndPuts,
+		nodes: `w.nodes("n", {n}, main = "quorum_node.star", args = {"read_repair": False}, disk = {disk})`,
+	}
+	kv = &subject{
+		from: "kv.star", most: 1, names: "kv1", clients: `, service = ".kv", timeout = "200ms"`, work: getsAndPuts,
+		nodes: `w.nodes("kv", main = "../scripts/kv.star", args = {"tcp": "0.0.0.0:7380", "kcp": None}, disk = {disk})`,
 	}
 	fencedLock = &subject{
+		from: "lock_fenced.star", most: 1, names: "lock1 storage1", clients: `, timeout = "500ms"`,
 		nodes: `w.nodes("lock", main = "lock_node.star", disk = {disk})
 w.nodes("storage", main = "lock_storage.star", args = {"fenced": True}, disk = {disk})`,
-		most: 1, names: "lock1 storage1",
 		work: `def work(c):
     for _ in range({ops}):
         grant = c.op("acquire", c.name, node = "lock1")
@@ -48,9 +43,25 @@ w.nodes("storage", main = "lock_storage.star", args = {"fenced": True}, disk = {
             c.op("release", c.name, node = "lock1")
         c.sleep(c.int(0, 40) / 1000)
 `,
-		check: `linearizable("lock")`,
+	}
+	chat = &subject{
+		from: "chat.star", most: 7, names: "m%d", volatile: "room1", clients: `, nodes = "m*", timeout = "400ms"`,
+		nodes: `w.nodes("room", main = "../scripts/chat.star", args = {"tcp": "0.0.0.0:7480", "kcp": None})
+w.nodes("m", {n}, main = "chat_member.star", args = {"room": "room1:7480"})`,
+		work: `def work(c):
+    for _ in range({ops}):
+        c.op("say", c.fresh())
+        c.sleep(c.int(0, 40) / 1000)
+`,
 	}
 )
+
+const getsAndPuts = `def work(c):
+    for _ in range({ops}):
+        key = c.pick("ab")
+        c.op("put", key, c.fresh()) if c.chance(0.5) else c.op("get", key)
+        c.sleep(c.int(0, 40) / 1000)
+`
 
 // tally counts what random clusters came to: a property that holds because nothing happened has shown nothing.
 type tally struct {
@@ -128,6 +139,10 @@ func testSubject(t *testing.T, s *subject) {
 
 func TestQuorumInAnyCluster(t *testing.T) { testSubject(t, quorum) }
 
+func TestKVInAnyCluster(t *testing.T) { testSubject(t, kv) }
+
+func TestChatInAnyCluster(t *testing.T) { testSubject(t, chat) }
+
 func TestFencedLockInAnyCluster(t *testing.T) { testSubject(t, fencedLock) }
 
 // TestCounterexampleReplays finds a cluster in which the quorum without read repair is wrong, and wants it small, and its
@@ -165,34 +180,40 @@ func TestCounterexampleReplays(t *testing.T) {
 	}
 }
 
-// TestPrintedClusterIsTheCluster prints random clusters and reads them back: who exists, and what goes wrong when, is all
-// there.
+// TestPrintedClusterIsTheCluster prints random clusters and smaller ones, and reads them back: who exists, and what goes wrong
+// when, is all there.
 func TestPrintedClusterIsTheCluster(t *testing.T) {
-	for _, s := range []*subject{quorum, fencedLock} {
-		law := func(c cluster) string {
-			sc, err := scenario.Load(func(string) ([]byte, error) { return []byte(c.String()), nil }, "c.star", runtime.Predeclared())
-			if err != nil {
-				return err.Error()
-			}
-			w, err := scenario.BuildWorld(sc, sched.NewStream(c.seed, "world"))
-			if err != nil {
-				return err.Error()
-			}
-			who := w.Cluster()
-			if !slices.Equal(who.Nodes, c.nodeNames()) || !slices.Equal(who.Clients, c.clients) || sc.Seed != c.seed {
-				return fmt.Sprintf("got nodes %v, clients %v, seed %d, want %v, %v, %d", who.Nodes, who.Clients, sc.Seed, c.nodeNames(), c.clients, c.seed)
-			}
-			if got, want := sc.Trouble.String(), scenario.Plan(c.faults, time.Second).String(); got != want {
-				return fmt.Sprintf("got trouble %s, want %s", got, want)
-			}
-			return ""
-		}
-		for from := range uint64(15) {
-			for _, c := range append(newCluster(s, from).smaller(), newCluster(s, from)) {
-				if wrong := law(c); wrong != "" {
+	for _, s := range []*subject{quorum, kv, fencedLock, chat} {
+		for from := range uint64(10) {
+			c := newCluster(s, from)
+			for _, c := range append(c.smaller(), c) {
+				if wrong := readBack(c); wrong != "" {
 					t.Fatalf("%s\nin:\n%s", wrong, c)
 				}
 			}
 		}
 	}
+}
+
+func readBack(c cluster) string {
+	s, err := loadSource(c.String())
+	if err != nil {
+		return err.Error()
+	}
+	w, err := scenario.BuildWorld(s.Scenario, sched.NewStream(c.seed, "world"))
+	if err != nil {
+		return err.Error()
+	}
+	nodes := c.nodeNames()
+	if c.subject.volatile != "" {
+		nodes = append([]string{c.subject.volatile}, nodes...)
+	}
+	who := w.Cluster()
+	if !slices.Equal(who.Nodes, nodes) || !slices.Equal(who.Clients, c.clients) || s.Scenario.Seed != c.seed {
+		return fmt.Sprintf("got nodes %v, clients %v, seed %d, want %v, %v, %d", who.Nodes, who.Clients, s.Scenario.Seed, nodes, c.clients, c.seed)
+	}
+	if got, want := s.Scenario.Trouble.String(), scenario.Plan(c.faults, time.Second).String(); got != want {
+		return fmt.Sprintf("got trouble %s, want %s", got, want)
+	}
+	return ""
 }

@@ -20,13 +20,15 @@ import (
 // scenarioDir is where the shipped scenarios and their scripts are, and so where a printed counterexample belongs.
 const scenarioDir = "../scenarios/"
 
-// subject is a service that random clusters run.
+// subject is a service that random clusters run, with the verdict of the scenario that ships with it.
 type subject struct {
-	nodes string // lines of world(w); {n} stands for the number of nodes, {disk} for the disk of each
-	most  int    // the largest {n}
-	names string // of the nodes, with %d for the number; or all of them, in words, if there is only one {n}
-	work  string // {ops} stands for the number of operations
-	check string // of the verdict
+	from     string // the scenario
+	nodes    string // lines of world(w); {n} stands for the number of nodes, {disk} for the disk of each
+	most     int    // the largest {n}
+	names    string // of the nodes, with %d for the number; or in words all of them, if there is only one {n}
+	volatile string // a node that does not claim to survive a crash; it has no number
+	clients  string // more arguments of w.clients
+	work     string // {ops} stands for the number of operations
 }
 
 // cluster is a random cluster with its work and its trouble: a plain value, so that it can be shrunk and printed.
@@ -98,6 +100,9 @@ func (c cluster) randomFault(r *sched.Stream) scenario.Instance {
 		f.Fault.Amount = limits[2] * r.Between(limits[0], limits[1])
 	}
 	struck := c.nodeNames()
+	if c.subject.volatile != "" && kind != scenario.Crash {
+		struck = append(struck, c.subject.volatile)
+	}
 	onDisk := kind == scenario.DiskFail || kind == scenario.ClockStep
 	if kind == scenario.Partition || !onDisk && r.IntN(4) == 0 {
 		struck = slices.Concat(struck, c.clients)
@@ -140,23 +145,23 @@ func split(r *sched.Stream, names []string) [][]string {
 
 // String is the cluster as a scenario file.
 func (c cluster) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "\"\"\"A random cluster.\"\"\"\n\nseed = %d\nlimit = \"1m\"\n", c.seed)
-	if len(c.clients) < c.all {
-		fmt.Fprintf(&b, "clients = [\"%s\"]\n", strings.Join(c.clients, `", "`))
-	}
-	b.WriteString("\ndef world(w):\n")
-	for line := range strings.Lines(strings.NewReplacer("{n}", fmt.Sprint(c.nodes), "{disk}", c.disk).Replace(c.subject.nodes)) {
-		b.WriteString("    " + line)
-	}
+	fill := strings.NewReplacer("{n}", fmt.Sprint(c.nodes), "{disk}", c.disk, "{ops}", fmt.Sprint(c.ops)).Replace
 	net := c.latency
 	if c.net != "" {
 		net += ", " + c.net
 	}
-	fmt.Fprintf(&b, "\n    w.net(latency = %s)\n    w.clients(\"c\", %d, timeout = \"1s\")\n", net, c.all)
-	fmt.Fprintf(&b, "\n%s\n", strings.ReplaceAll(c.subject.work, "{ops}", fmt.Sprint(c.ops)))
+	var b strings.Builder
+	fmt.Fprintf(&b, "\"\"\"A random cluster.\"\"\"\n\nload(%q, \"verdict\")\n\nseed = %d\nlimit = \"1m\"\n", c.subject.from, c.seed)
+	if len(c.clients) < c.all {
+		fmt.Fprintf(&b, "clients = [\"%s\"]\n", strings.Join(c.clients, `", "`))
+	}
+	b.WriteString("\ndef world(w):\n")
+	for line := range strings.Lines(fill(c.subject.nodes)) {
+		b.WriteString("    " + line)
+	}
+	fmt.Fprintf(&b, "\n    w.net(latency = %s)\n", net)
+	fmt.Fprintf(&b, "    w.clients(\"c\", %d%s)\n\n%s\n", c.all, c.subject.clients, fill(c.subject.work))
 	b.WriteString(scenario.Print(c.faults, time.Second))
-	fmt.Fprintf(&b, "\nverdict = checks(%s)\n", c.subject.check)
 	return b.String()
 }
 
@@ -165,19 +170,24 @@ func (c cluster) run(pool *runtime.Coroutines) (*sim.Result, error) {
 	return runSource(c.String(), pool)
 }
 
-// runSource runs a scenario file as if it were written beside the shipped ones, with the seed that it gives.
+// runSource runs a scenario file with the seed that it gives.
 func runSource(source string, pool *runtime.Coroutines) (*sim.Result, error) {
+	s, err := loadSource(source)
+	if err != nil {
+		return nil, err
+	}
+	return s.Run(sim.Options{Seed: s.Scenario.Seed, Coroutines: pool})
+}
+
+// loadSource loads a scenario file as if it were written beside the shipped ones.
+func loadSource(source string) (*sim.Simulation, error) {
 	const file = scenarioDir + "counterexample.star"
-	s, err := sim.Load(func(name string) ([]byte, error) {
+	return sim.Load(func(name string) ([]byte, error) {
 		if name == file {
 			return []byte(source), nil
 		}
 		return os.ReadFile(name)
 	}, file)
-	if err != nil {
-		return nil, err
-	}
-	return s.Run(sim.Options{Seed: s.Scenario.Seed, Coroutines: pool})
 }
 
 // shrinkCluster is the shrinker of clusters.
@@ -248,7 +258,7 @@ func (c cluster) withNodes(nodes int) cluster {
 
 // withoutTheGone lets faults strike only who is left, and drops those that strike nobody or cut nothing.
 func (c cluster) withoutTheGone() cluster {
-	left := slices.Concat(c.nodeNames(), c.clients)
+	left := slices.Concat(c.nodeNames(), c.clients, []string{c.subject.volatile})
 	var faults []scenario.Instance
 	for _, f := range c.faults {
 		groups := make([][]string, len(f.Fault.Groups))
