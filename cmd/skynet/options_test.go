@@ -95,6 +95,7 @@ func TestParseRun(t *testing.T) {
 		{"main.star --node n1", runOptions{}, "got --node without --config"},
 		{"main.star --config c.star --node=", runOptions{}, `--node: got "", want a name`},
 		{"main.star --threads 0", runOptions{}, `--threads: got "0", want a whole number from 1`},
+		{"main.star --threads 99999999999", runOptions{}, "--threads: got 99999999999, want at most 1024"},
 		{"main.star --threads -2", runOptions{}, `--threads: got "-2", want a whole number from 1`},
 	} {
 		flags := newFlags()

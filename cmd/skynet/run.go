@@ -32,8 +32,9 @@ standard error.
 Scripts are found by name in the directory of MAIN.star, then in the path of the configuration, then among those
 that ship with skynet; MAIN.star itself may be one of these.
 
-SIGTERM or SIGINT drains the node: it accepts nothing new, finishes what it has begun, syncs its store and exits with
-status 0. A second signal ends it at once with status 1. docs/operations.md has the settings of a configuration.`,
+SIGTERM or SIGINT drains the node: it accepts nothing new, finishes what it has begun, syncs its store and exits
+with status 0. A second signal ends it at once with status 1. docs/operations.md has the words of a
+configuration.`,
 		examples: []string{
 			"skynet run main.star",
 			"skynet run kv_main.star",
@@ -67,6 +68,9 @@ func (o *runOptions) finish(flags *pflag.FlagSet, operands []string) (err error)
 	}
 	if flags.Changed("node") && o.node == "" {
 		return &usageError{msg: `--node: got "", want a name`}
+	}
+	if o.threads > config.MaxThreads {
+		return &usageError{msg: fmt.Sprintf("--threads: got %d, want at most %d", o.threads, config.MaxThreads)}
 	}
 	if o.node != "" && o.config == "" {
 		return &usageError{msg: "got --node without --config, want both: the configuration says what the node is"}

@@ -54,6 +54,8 @@ type Config struct {
 const (
 	// DefaultName is the name of a node that is not told any.
 	DefaultName = "node"
+	// MaxThreads bounds the number of workers: more than the cores help nobody.
+	MaxThreads = 1024
 	// DefaultDrain is the drain time of a node that is not told any.
 	DefaultDrain = 10 * time.Second
 

@@ -62,7 +62,7 @@ func Settings() []Setting {
 		},
 		{
 			"threads", "2", "one for each processor", "number of workers; `--threads` has precedence",
-			func(c *Config, v starlark.Value) error { return number(&c.Threads, v, 1, 1024) }, getThreads,
+			func(c *Config, v starlark.Value) error { return number(&c.Threads, v, 1, MaxThreads) }, getThreads,
 		},
 	}
 }

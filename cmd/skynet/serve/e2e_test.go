@@ -30,13 +30,14 @@ func file(t *testing.T, name, text string) string {
 	return path
 }
 
-// pair returns a function that starts a node of a cluster of two, a and b.
-func pair(t *testing.T) func(name string) *process {
+// pair returns a function that starts a node of a cluster of two, a and b, with these settings of the cluster.
+func pair(t *testing.T, settings string) func(name string) *process {
+	t.Helper()
 	ports := reserve(t, 2)
 	config := file(t, "cluster.star", fmt.Sprintf(`
-cluster = {"nodes": {"a": %q, "b": %q}}
+cluster = {"nodes": {"a": %q, "b": %q}, %s}
 args = {"address": "127.0.0.1:0"}
-`, ports[0], ports[1]))
+`, ports[0], ports[1], settings))
 	return func(name string) *process {
 		t.Helper()
 		return run(t, script(t, "node.star"), "--config", config, "--node", name)
@@ -47,7 +48,7 @@ args = {"address": "127.0.0.1:0"}
 // it is back, so are the calls.
 func TestClusterOfTwo(t *testing.T) {
 	t.Parallel()
-	node := pair(t)
+	node := pair(t, "")
 	a, b := node("a"), node("b")
 	toA, toB := connect(t, "tcp", a.ports["tcp"]), connect(t, "kcp", b.ports["kcp"])
 	toA.want("at b echo hello", "b hello")
@@ -77,10 +78,29 @@ func TestClusterOfTwo(t *testing.T) {
 	b.stop()
 }
 
+// TestSilentNode: calls of a node that hangs, which no connection tells, fail long before their deadline, and recover.
+func TestSilentNode(t *testing.T) {
+	t.Parallel()
+	node := pair(t, `"heartbeat": "100ms", "silence": "500ms"`)
+	a, b := node("a"), node("b")
+	toA := connect(t, "tcp", a.ports["tcp"])
+	hello := func() bool { return toA.ask("at b echo hello") == "b hello" }
+	within(t, "answer of b", hello)
+	b.signal(syscall.SIGSTOP)
+	within(t, "failed call", func() bool { // it stops a moment after the signal was sent
+		return strings.HasPrefix(toA.ask("at b echo hello"), "error unreachable: node b (")
+	})
+	toA.want("echo hello", "a hello")
+	b.signal(syscall.SIGCONT)
+	within(t, "answer of b", hello)
+	a.stop()
+	b.stop()
+}
+
 // TestDrain: SIGTERM lets a request in flight finish, takes no new stream, and ends with status 0.
 func TestDrain(t *testing.T) {
 	t.Parallel()
-	node := pair(t)("a")
+	node := pair(t, "")("a")
 	address := node.ports["tcp"]
 	slow, other := connect(t, "tcp", address), connect(t, "tcp", address)
 	slow.write("hold x\n")
@@ -107,7 +127,7 @@ func TestDrain(t *testing.T) {
 // TestSecondSignal: a node that is draining ends at once when it is told again.
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()
-	node := pair(t)("a")
+	node := pair(t, "")("a")
 	slow, other := connect(t, "tcp", node.ports["tcp"]), connect(t, "tcp", node.ports["tcp"])
 	slow.write("hold x\n")
 	within(t, "request in flight", func() bool { return other.ask("waiting x") == "True" })
@@ -122,7 +142,7 @@ func TestSecondSignal(t *testing.T) {
 // TestGarbage: what a stranger sends to any port hurts nobody else.
 func TestGarbage(t *testing.T) {
 	t.Parallel()
-	node := pair(t)
+	node := pair(t, "")
 	a, b := node("a"), node("b")
 	good := connect(t, "tcp", a.ports["tcp"])
 	good.want("at b echo hello", "b hello")
@@ -174,7 +194,12 @@ func TestKV(t *testing.T) {
 	connect(t, "tcp", node.ports["tcp"]).want("KEYS", "KEYS colour shape")
 	connect(t, "kcp", node.ports["kcp"]).want("GET colour", "VALUE dark green")
 
-	out, status := fails(t, "kv.star", "--config", file(t, "config.star", fmt.Sprintf("store = %q", store)))
+	ports := fmt.Sprintf("args = {'tcp': %q, 'kcp': ''}", node.ports["tcp"])
+	out, status := fails(t, "kv.star", "--config", file(t, "config.star", ports))
+	if status != 2 || !strings.Contains(out, node.ports["tcp"]+": bind: address already in use") {
+		t.Errorf("a second node with the same port: got status %d and %q, want 2 and the address", status, out)
+	}
+	out, status = fails(t, "kv.star", "--config", file(t, "config.star", fmt.Sprintf("store = %q", store)))
 	if status != 2 || !strings.Contains(out, "another process has it open") {
 		t.Errorf("a second node with the same store: got status %d and %q, want 2 and the reason", status, out)
 	}

@@ -189,7 +189,6 @@ func dial(protocol, address string) (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		session.SetStreamMode(true)
 		session.SetNoDelay(1, 10, 2, 1)
 		return session, nil
 	}

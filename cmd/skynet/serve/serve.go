@@ -125,7 +125,7 @@ func open(o Options, programs *runtime.Programs) (*house, error) {
 	h.workers = workers.New(workers.Options{Threads: c.Threads, Seed: seed})
 	h.network = &network{Network: real.New(real.Options{}), log: h.log}
 	h.node, err = runtime.NewNode(runtime.Config{
-		Name: c.Name, Incarnation: uint32(time.Now().Unix()), Scheduler: h.workers, Network: h.network, Store: h.store,
+		Name: c.Name, Incarnation: incarnation(time.Now()), Scheduler: h.workers, Network: h.network, Store: h.store,
 		Programs: programs, Log: handler, Limits: c.Limits, Cluster: c.Cluster,
 	})
 	if err != nil {
@@ -133,6 +133,10 @@ func open(o Options, programs *runtime.Programs) (*house, error) {
 	}
 	return h, nil
 }
+
+// incarnation is the time of the start in tenths of a second: a node is not restarted faster. It grows until 2038, and is
+// not used twice in 13 years.
+func incarnation(start time.Time) uint32 { return uint32(start.UnixMilli() / 100) }
 
 // entropy is the seed of the random streams in production.
 func entropy() (uint64, error) {
