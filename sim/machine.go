@@ -6,7 +6,6 @@ import (
 	"go.starlark.net/starlark"
 
 	"skynet/runtime"
-	"skynet/sched"
 	"skynet/sched/stepper"
 	"skynet/sched/trace"
 	"skynet/sim/disk"
@@ -35,6 +34,7 @@ type machine struct {
 	spec   *scenario.Node // nil for a client
 	client *client        // nil for a node
 	disk   *disk.Disk     // nil for a client
+	limits runtime.Limits
 
 	boots uint32
 	sched *stepper.Node
@@ -48,10 +48,17 @@ type machine struct {
 	wall         time.Duration // by how much its wall clock is wrong
 }
 
-func newMachine(w *world, index int32, spec *scenario.Node) *machine {
-	m := &machine{world: w, index: index, name: spec.Name, spec: spec, wall: spec.Skew}
+func newMachine(w *world, index int32, spec *scenario.Node) (*machine, error) {
+	if err := checkNode(spec); err != nil {
+		return nil, err
+	}
+	limits, err := limitsOf(spec)
+	if err != nil {
+		return nil, err
+	}
+	m := &machine{world: w, index: index, name: spec.Name, spec: spec, wall: spec.Skew, limits: limits}
 	m.disk = disk.New(disk.Options{LoseUnsynced: spec.Disk.LoseUnsynced, Trace: w.trace, Node: index, Now: w.step.Now})
-	return m
+	return m, nil
 }
 
 // boot starts the machine, for the first time or after a crash.
@@ -97,8 +104,9 @@ func (m *machine) config() runtime.Config {
 	}
 	c.Cluster.Listen = m.name + clusterPort
 	c.Store = &drive{machine: m, Store: m.disk.Open()}
-	if sync := m.spec.Disk.Sync; sync != (scenario.Span{}) {
-		m.sched.SetOffloadLatency(func(s *sched.Stream) time.Duration { return time.Duration(sync.Draw(s)) })
+	c.Limits = m.limits
+	if latency := syncLatency(m.spec.Disk); latency != nil {
+		m.sched.SetOffloadLatency(latency)
 	}
 	return c
 }

@@ -185,6 +185,42 @@ func TestErrorsBeforeTheRun(t *testing.T) {
 	}
 }
 
+func TestNodeConfiguration(t *testing.T) {
+	for _, test := range []struct{ args, want string }{
+		{`config = {"limits": {"mailbox": 2}}`, ""},
+		{`config = {"limits": {"mailbx": 2}}`, "mailbox"},
+		{`config = {"store": "x.db"}`, `got "store", want limits only`},
+		{`disk = disk(torn = True)`, "want lose_unsynced and sync only"},
+	} {
+		read := func(name string) ([]byte, error) {
+			if name == "n.star" {
+				return []byte("def slow():\n    skynet.sleep(1)\n    for i in range(5):\n        skynet.send(skynet.self(), 'no_command')\n"), nil
+			}
+			return fmt.Appendf(nil, `
+def world(w):
+    w.nodes("n", 1, main = "n.star", %s)
+    w.clients("c", 1)
+def work(c):
+    r = c.call("slow")
+    if r.ok or "mailbox" not in r.error.message:
+        fail(r)
+verdict = checks(sometimes("anything"))
+`, test.args), nil
+		}
+		s, err := sim.Load(read, "s.star")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := s.Run(sim.Options{})
+		switch {
+		case test.want == "" && (err != nil || !r.Passed()):
+			t.Errorf("%s: got %v, %+v, want a full mailbox", test.args, err, r)
+		case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+			t.Errorf("%s: got %v, want %q", test.args, err, test.want)
+		}
+	}
+}
+
 // TestBrokenNodeAfterAFault: a main script that fails when its node comes back is a finding, not an error.
 func TestBrokenNodeAfterAFault(t *testing.T) {
 	read := func(name string) ([]byte, error) {

@@ -108,8 +108,12 @@ func (w *world) populate() error {
 		if _, err := w.sim.programs.Compile(n.Main); err != nil {
 			return err
 		}
+		m, err := newMachine(w, int32(i), n)
+		if err != nil {
+			return fmt.Errorf("%s: %w", w.scenario.File, err)
+		}
 		w.cluster[n.Name] = n.Name + clusterPort
-		w.nodes = append(w.nodes, newMachine(w, int32(i), n))
+		w.nodes = append(w.nodes, m)
 	}
 	for _, name := range w.options.Clients {
 		if !slices.ContainsFunc(w.plan.Clients, func(c scenario.Client) bool { return c.Name == name }) {
