@@ -147,15 +147,15 @@ func TestGarbage(t *testing.T) {
 	good := connect(t, "tcp", a.ports["tcp"])
 	good.want("at b echo hello", "b hello")
 	garbage := "\x00\xff\xfe GET / HTTP/1.1\r\n\r\n" + strings.Repeat("\xc1\x93\x7f", 4096) + "\n"
-	for _, name := range []string{"cluster", "tcp", "kcp"} {
-		protocol := strings.Replace(name, "cluster", "tcp", 1)
-		stranger := connect(t, protocol, a.ports[name])
+	for _, to := range []struct{ protocol, port string }{{"tcp", "cluster"}, {"tcp", "tcp"}, {"kcp", "kcp"}, {"udp", "kcp"}} {
+		stranger := connect(t, to.protocol, a.ports[to.port])
 		stranger.write(garbage)
-		if name == "cluster" && !stranger.ended() {
+		if to.port == "cluster" && !stranger.ended() {
 			t.Error("the cluster port keeps a stream that speaks another protocol")
 		}
 		good.want("echo still", "a still")
 	}
+	connect(t, "kcp", a.ports["kcp"]).want("echo still", "a still")
 	good.want("at b echo still", "b still")
 	a.stop()
 	b.stop()

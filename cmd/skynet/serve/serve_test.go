@@ -111,6 +111,32 @@ def init():
 	}
 }
 
+// TestBusyNodeStops: services in endless loops are ended when the drain time is over.
+func TestBusyNodeStops(t *testing.T) {
+	t.Parallel()
+	signals, ready, ended, _ := begin(t, "drain = '50ms'\nlimits = {'steps': 1 << 60}", "main.star", `
+def loop():
+    while True:
+        pass
+
+def init():
+    skynet.newservice("loop.star")
+    skynet.fork(loop)
+`, "loop.star", `
+def loop():
+    while True:
+        pass
+
+def init():
+    skynet.timeout(0.001, loop)
+`)
+	receive(t, "ready", ready)
+	signals <- syscall.SIGTERM
+	if err := receive(t, "end", ended); err != nil {
+		t.Errorf("Run = %v, want nil", err)
+	}
+}
+
 // TestStoreIsSynced: what a node has put is on disk after its orderly end.
 func TestStoreIsSynced(t *testing.T) {
 	t.Parallel()
