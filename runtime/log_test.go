@@ -1,0 +1,70 @@
+package runtime_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"skynet/runtime/runtimetest"
+)
+
+// TestLogs wants each way to write a log line, and each thing the runtime logs by itself, to look like this.
+func TestLogs(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(map[string]string{"log.star": `
+def write():
+    log.debug("a", 1, [2])
+    log.info("fields", text = "x y", n = 1, big = 1 << 70, yes = True, half = 0.5, list = ["x"], who = skynet.self())
+    log.warn()
+    log.error("e")
+    skynet.error("old", "way", 1)
+    print("printed", 1, sep = "-")
+def _private():
+    pass
+def broken():
+    fail("no luck")
+def fork():
+    skynet.fork(broken)
+def refused():
+    for command in ["_private", "brocken", "init"]:
+        skynet.send(skynet.self(), command)
+    cluster.send("nowhere", "x", "y")
+`})
+		w.Node("n", "log.star")
+		w.Want("None", "n", "log", "write")
+		w.Want("None", "n", "log", "refused")
+		w.Want("None", "n", "log", "fork")
+		w.Logged("n", "handler failed")
+		w.Logged("n", "message to another node is lost")
+		of := "node=n service=n:00000003 log.star"
+		var want, got []string
+		for _, line := range []string{
+			"DEBUG a 1 [2] %s",
+			`INFO fields %s text=x y n=1 big=1180591620717411303424 yes=true half=0.5 list=["x"] who=n:00000003`,
+			"WARN  %s",
+			"ERROR e %s",
+			"ERROR old way 1 %s",
+			"INFO printed-1 %s",
+			`WARN message refused %s command=_private error=denied: n:00000003 log.star: "_private" is private: its name starts with an underscore`,
+			`WARN message refused %s command=brocken error=remote: n:00000003 log.star has no command "brocken"; did you mean "broken"?`,
+			"WARN message refused %s command=init error=denied: n:00000003 log.star: init cannot be called",
+			"ERROR handler failed %s command=broken error=log.star:12:9: fail: no luck backtrace=\n" +
+				"  Traceback (most recent call last):\n    log.star:12:9: in broken\n  Error in fail: fail: no luck",
+		} {
+			want = append(want, fmt.Sprintf(line, of))
+		}
+		for _, line := range w.Logs("n") {
+			if strings.Contains(line.Text, "message to another node") {
+				const lost = `WARN message to another node is lost node=n command=y to=x error=unreachable: no node has the name "nowhere"`
+				if line.String() != lost {
+					t.Errorf("log: got\n%s, want\n%s", line, lost)
+				}
+				continue
+			}
+			got = append(got, line.String())
+		}
+		if got, want := strings.Join(got, "\n"), strings.Join(want, "\n"); got != want {
+			t.Errorf("log: got\n%s\nwant\n%s", got, want)
+		}
+	})
+}
