@@ -27,7 +27,7 @@ func TestProgressRedrawsOneLineOnATerminal(t *testing.T) {
 		t.Errorf("output = %q, want one line that is redrawn", out.String())
 	}
 	p.done()
-	const last = "\r\x1b[Kquorum [#########...........] 999/2000 seeds, 1 failed, 2.9M steps/s, 1s left\r\x1b[K"
+	const last = "\r\x1b[Kquorum [#########...........] 999/2000 seeds, 1 failed, 999 seeds/s, 2.9M steps/s, 1s left\r\x1b[K"
 	if !strings.HasSuffix(out.String(), last) {
 		t.Errorf("output ends %q, want %q", out.String()[max(0, out.Len()-len(last)):], last)
 	}
@@ -47,7 +47,7 @@ func TestProgressIsPlainAndRareElsewhere(t *testing.T) {
 		p.update(tally{name: "quorum", done: done, total: 25})
 	}
 	p.done()
-	want := "quorum 9/25 seeds, 0 failed, 0 steps/s, 18s left\nquorum 19/25 seeds, 0 failed, 0 steps/s, 6s left\n"
+	want := "quorum 9/25 seeds, 0 failed, 0 seeds/s, 0 steps/s, 18s left\nquorum 19/25 seeds, 0 failed, 0 seeds/s, 0 steps/s, 6s left\n"
 	if got := out.String(); got != want {
 		t.Errorf("output = %q, want %q", got, want)
 	}

@@ -71,7 +71,7 @@ func (x *simulation) printJSON() error {
 	if sum.ExpectFails {
 		r.Expect = "fails"
 	}
-	if x.single && sum.Seeds == 1 {
+	if sum.Seeds == 1 {
 		r.Hash = hash16(sum.Hash)
 	}
 	for _, f := range sum.Failures {

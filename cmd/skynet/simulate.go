@@ -118,6 +118,9 @@ func (x *simulation) simulate(ctx context.Context) error {
 		x.reduce(ctx)
 	}
 	if x.format == "json" {
+		if x.note != "" {
+			fmt.Fprintf(x.Stderr, "skynet: %s\n", x.note)
+		}
 		return x.printJSON()
 	}
 	return x.printText()
