@@ -18,9 +18,17 @@ const DefaultStates = 1_000_000
 // Budget bounds a check.
 type Budget struct {
 	// States is how many steps of the model the search of one partition may take. Zero means [DefaultStates]. A larger
-	// budget decides more histories; the search is exponential in how many operations run at the same time.
+	// budget decides more histories; the search is exponential in how many operations run at the same time. A partition
+	// of more than some 10,000 operations may get less, because each step can cost a bit of memory for every operation,
+	// and a search never takes more than 2 GiB for them.
 	States int
 }
+
+// maxMemory is how many bytes the sets of operations that a search remembers may take together.
+const maxMemory = 2 << 30
+
+// of is the budget of a partition of n operations.
+func (b Budget) of(n int) int { return int(min(int64(b.states()), 8*maxMemory/int64(max(n, 1)))) }
 
 func (b Budget) states() int {
 	if b.States <= 0 {
@@ -67,7 +75,7 @@ func Linearizable(m *Model, h history.History, b Budget) Verdict {
 		return v.fail(err)
 	}
 	for _, p := range parts {
-		r := newSearch(m, thread, p.calls, b.states())
+		r := newSearch(m, thread, p.calls, b.of(len(p.calls)))
 		fits := r.linearizable()
 		v.States += r.steps
 		switch {

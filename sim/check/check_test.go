@@ -301,3 +301,17 @@ func BenchmarkRegister(b *testing.B) {
 	}
 	b.ReportMetric(float64(states)/b.Elapsed().Seconds(), "states/s")
 }
+
+func TestBudgetBoundsMemory(t *testing.T) {
+	for _, test := range []struct{ states, operations, want int }{
+		{0, 0, DefaultStates},
+		{0, 10_000, DefaultStates},
+		{500, 10_000, 500},
+		{0, 1 << 20, 1 << 14},
+		{1 << 30, 1 << 10, 1 << 24},
+	} {
+		if got := (Budget{States: test.states}).of(test.operations); got != test.want {
+			t.Errorf("budget of %d states for %d operations: got %d, want %d", test.states, test.operations, got, test.want)
+		}
+	}
+}
