@@ -178,9 +178,12 @@ func takeTimeout(b *starlark.Builtin, kwargs []starlark.Tuple) (time.Duration, [
 	return 0, kwargs, nil
 }
 
+// maxDuration is 100 years: far enough from the end of the clock that no deadline overflows it.
+const maxDuration = 100 * 365 * 24 * time.Hour
+
 // Duration converts what scripts write for a duration: seconds as an int or a float, or a string such as "250ms".
 func Duration(v starlark.Value) (time.Duration, error) {
-	const limit = math.MaxInt64 / int64(time.Second)
+	const limit = int64(maxDuration / time.Second)
 	switch v := v.(type) {
 	case starlark.Int:
 		if n, ok := v.Int64(); ok && n >= -limit && n <= limit {
@@ -188,7 +191,7 @@ func Duration(v starlark.Value) (time.Duration, error) {
 		}
 		return 0, fmt.Errorf("got %v seconds, want at most %d", v, limit)
 	case starlark.Float:
-		if f := math.Round(float64(v) * 1e9); math.Abs(f) < math.MaxInt64 {
+		if f := math.Round(float64(v) * 1e9); math.Abs(f) <= float64(maxDuration) {
 			return time.Duration(f), nil
 		}
 		return 0, fmt.Errorf("got %v seconds, want at most %d", v, limit)
@@ -196,6 +199,9 @@ func Duration(v starlark.Value) (time.Duration, error) {
 		d, err := time.ParseDuration(string(v))
 		if err != nil {
 			return 0, fmt.Errorf(`got %s, want a duration such as "250ms" or a number of seconds`, v)
+		}
+		if d.Abs() > maxDuration {
+			return 0, fmt.Errorf("got %s, want at most %d seconds", v, limit)
 		}
 		return d, nil
 	}

@@ -234,7 +234,7 @@ func (l *clusterLink) serve(e link.Request) {
 	if err == nil {
 		m := message{kind: request, command: e.Command, source: l, session: sessionOf(e), body: &extras{payload: bytes.Clone(e.Payload), from: l.remote}}
 		if m.session != 0 {
-			m.deadline = l.cluster.now().Add(e.Deadline)
+			m.deadline = l.cluster.now().Add(min(e.Deadline, maxDuration))
 		}
 		switch s.post(l.cluster.svc.turn, &m) {
 		case putFull:

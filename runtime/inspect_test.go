@@ -68,8 +68,12 @@ func TestDuration(t *testing.T) {
 		{starlark.Float(1e-9), "1ns"},
 		{starlark.String("1m30s"), "1m30s"},
 		{starlark.String("soon"), `error: got "soon", want a duration such as "250ms" or a number of seconds`},
-		{starlark.MakeInt64(1 << 62), "error: got 4611686018427387904 seconds, want at most 9223372036"},
-		{starlark.Float(1e300), "error: got 1e+300 seconds, want at most 9223372036"},
+		{starlark.MakeInt64(1 << 62), "error: got 4611686018427387904 seconds, want at most 3153600000"},
+		{starlark.Float(1e300), "error: got 1e+300 seconds, want at most 3153600000"},
+		{starlark.MakeInt(3153600000), "876000h0m0s"},
+		{starlark.MakeInt(3153600001), "error: got 3153600001 seconds, want at most 3153600000"},
+		{starlark.String("876001h"), `error: got "876001h", want at most 3153600000 seconds`},
+		{starlark.String("-876001h"), `error: got "-876001h", want at most 3153600000 seconds`},
 		{starlark.None, `error: got NoneType, want a duration such as "250ms" or a number of seconds`},
 	} {
 		d, err := runtime.Duration(c.in)
