@@ -6,5 +6,5 @@ import "embed"
 
 // FS holds the scenarios and the scripts of their nodes.
 //
-//go:embed *.star
+//go:embed *.star nodes/*.star
 var FS embed.FS
