@@ -309,7 +309,24 @@ func TestClusterDrains(t *testing.T) {
 	})
 }
 
-// TestClusterFloods sends more than the network takes: memory is bounded, and what is refused is known.
+// TestClusterDrainsCaller stops a node whose own Go code waits for another node.
+func TestClusterDrainsCaller(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		pair(t, w)
+		b, err := w.Call("a", "caller", "query", "b", "callee")
+		if err != nil {
+			t.Fatal(err)
+		}
+		nap := w.Go("a", b, "nap", "30ms")
+		w.Stop("a", 20*time.Second)
+		v, err := nap.Wait()
+		if err != nil || v != starlark.String("slept") {
+			t.Errorf("call of Go code in flight at the stop: got %v, %v, want its result", v, err)
+		}
+	})
+}
+
+// TestClusterFlood sends more than the network takes: memory is bounded, and what is refused is known.
 func TestClusterFlood(t *testing.T) {
 	runtimetest.RunVirtual(t, func(t *testing.T, w *runtimetest.World) {
 		pair(t, w)

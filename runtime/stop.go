@@ -13,7 +13,7 @@ const drainPoll = 10 * time.Millisecond
 
 // Stop ends the node in an orderly way: no service is launched any more and no stream accepted; what is in flight may
 // finish within the drain time; then the services end, the youngest first, and the coroutines go back. done is called
-// once, outside of a turn of any service of the node. The scheduler, the network and the store are the caller's to close.
+// once, outside of a turn of any service of the node; a second Stop does nothing. The scheduler, the network and the store are the caller's to close.
 func (n *Node) Stop(drain time.Duration, done func()) {
 	if n.stopped.Swap(true) {
 		return
@@ -36,7 +36,7 @@ func (n *Node) drain(deadline sched.Time, done func()) {
 		if left > 0 {
 			return
 		}
-		if busy && s.turn.Now < deadline {
+		if (busy || s.busy()) && s.turn.Now < deadline {
 			s.addWait(nil, func(bool) { n.drain(deadline, done) }, s.turn.Now.Add(drainPoll))
 			return
 		}
