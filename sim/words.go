@@ -10,12 +10,13 @@ import (
 const (
 	secClient = "Work: what c can do"
 	secView   = "Checks: what s shows"
+	secOwn    = "Checks nobody writes"
 )
 
 // Words returns the documentation of every word of a scenario file: those of the language, of c in work(c) and of s in
 // predicates. docs/scenario.md is generated from it.
 func Words() []scenario.Word {
-	return slices.Concat(scenario.Words(), clientManual(), viewManual())
+	return slices.Concat(scenario.Words(), clientManual(), viewManual(), ownManual())
 }
 
 func clientManual() []scenario.Word {
@@ -24,7 +25,9 @@ func clientManual() []scenario.Word {
 			Name: "c.op", Section: secClient, Signature: "c.op(operation, *args, node = None, timeout = None)",
 			Text: "Calls the command of that name on a node's service (see w.clients) and records it in the history. Returns result(ok, value, error) " +
 				"and never fails. The operation is recorded as ok with the service's result; as fail if the request certainly had no effect " +
-				"(error.maybe is False); as unknown otherwise: it may have happened, or may yet. The stock models know the operations " +
+				"(error.maybe is False: nobody listens, no such command, a full mailbox); as unknown otherwise (a timeout, a lost link, a service " +
+				"that raised an error and may have done half of its work): it may have happened, or may yet. To refuse an operation that certainly had no " +
+				"effect, a service returns a value that the model understands. The stock models know the operations " +
 				"by these names: read(), write(value), cas(old, new) for register; get(key), put(key, value), delete(key), cas(key, old, new), " +
 				"append(key, value) for kv; enqueue(value), dequeue() for queue; add(value), remove(value), contains(value), read() for set; " +
 				"acquire(), release(), use(token) for lock.",
@@ -126,8 +129,26 @@ func viewManual() []scenario.Word {
 		},
 		{
 			Name: "s.now", Section: secView, Signature: "s.now",
-			Text:    "Seconds since the start.",
+			Text:    "Seconds since the start. Predicates are evaluated after every log line, every 100 ms of virtual time and at the end. They only look.",
 			Example: `verdict = checks(always("in time", lambda s: s.now < 600))`,
+		},
+	}
+}
+
+func ownManual() []scenario.Word {
+	const example = "verdict = checks(linearizable(\"register\"))"
+	return []scenario.Word{
+		{
+			Name: "check work", Section: secOwn, Signature: "work",
+			Text: "Fails when work(c) of a client ends with an error.", Example: example,
+		},
+		{
+			Name: "check stuck", Section: secOwn, Signature: "stuck",
+			Text: "Fails when clients wait and nothing can happen any more. It says who waits for whom.", Example: example,
+		},
+		{
+			Name: "check limit", Section: secOwn, Signature: "limit",
+			Text: "Is unknown, which is no pass, when clients had not finished within the limit of virtual time.", Example: example,
 		},
 	}
 }
