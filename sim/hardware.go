@@ -12,16 +12,6 @@ import (
 	"skynet/sim/scenario"
 )
 
-// checkNode refuses what a scenario may say of a node, but the world does not do: better than to leave it out silently.
-func checkNode(n *scenario.Node) error {
-	var none scenario.Span
-	if d := n.Disk; d.Torn || d.Read != none || d.Write != none {
-		return fmt.Errorf("node %s: disk: got torn, read or write, want lose_unsynced and sync only: "+
-			"a store keeps or loses batches as a whole, and only a sync takes time", n.Name)
-	}
-	return nil
-}
-
 // syncLatency is how long a sync of the disk takes; nil is the scheduler's own model of a good disk.
 func syncLatency(d scenario.Disk) func(*sched.Stream) time.Duration {
 	if d.Sync == (scenario.Span{}) {

@@ -49,9 +49,6 @@ type machine struct {
 }
 
 func newMachine(w *world, index int32, spec *scenario.Node) (*machine, error) {
-	if err := checkNode(spec); err != nil {
-		return nil, err
-	}
 	limits, err := limitsOf(spec)
 	if err != nil {
 		return nil, err

@@ -190,7 +190,6 @@ func TestNodeConfiguration(t *testing.T) {
 		{`config = {"limits": {"mailbox": 2}}`, ""},
 		{`config = {"limits": {"mailbx": 2}}`, "mailbox"},
 		{`config = {"store": "x.db"}`, `got "store", want limits only`},
-		{`disk = disk(torn = True)`, "want lose_unsynced and sync only"},
 	} {
 		read := func(name string) ([]byte, error) {
 			if name == "n.star" {

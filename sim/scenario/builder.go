@@ -191,33 +191,22 @@ func (b *builder) between(_ *starlark.Thread, fn string, args starlark.Tuple, kw
 
 // newDisk is disk(…).
 func newDisk(fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	sync, read, write := spanOf{unit: seconds}, spanOf{unit: seconds}, spanOf{unit: seconds}
+	sync := spanOf{unit: seconds}
 	var d Disk
-	if err := unpack(fn, args, kwargs, "lose_unsynced?", &d.LoseUnsynced, "torn?", &d.Torn,
-		"sync?", &sync, "read?", &read, "write?", &write); err != nil {
+	if err := unpack(fn, args, kwargs, "lose_unsynced?", &d.LoseUnsynced, "sync?", &sync); err != nil {
 		return nil, err
 	}
-	d.Sync, d.Read, d.Write = sync.Span, read.Span, write.Span
+	d.Sync = sync.Span
 	return &word{"disk", printDisk(d), d}, nil
 }
 
 func printDisk(d Disk) string {
 	var args []string
-	for _, flag := range []struct {
-		name string
-		set  bool
-	}{{"lose_unsynced", d.LoseUnsynced}, {"torn", d.Torn}} {
-		if flag.set {
-			args = append(args, flag.name+" = True")
-		}
+	if d.LoseUnsynced {
+		args = append(args, "lose_unsynced = True")
 	}
-	for _, span := range []struct {
-		name string
-		Span
-	}{{"sync", d.Sync}, {"read", d.Read}, {"write", d.Write}} {
-		if span.Span != (Span{}) {
-			args = append(args, span.name+" = "+seconds.print(span.Span))
-		}
+	if d.Sync != (Span{}) {
+		args = append(args, "sync = "+seconds.print(d.Sync))
 	}
 	return "disk(" + strings.Join(args, ", ") + ")"
 }

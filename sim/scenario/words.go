@@ -71,9 +71,9 @@ func worldWords() []Word {
 		{"w.pick", secWorld, "w.pick(choices)", "Draws one element of a list, or one character of a text, anew for each seed.", `w.net(latency = w.pick(["1ms", "20ms"]))`},
 		{"w.chance", secWorld, "w.chance(p)", "Draws True with this probability.", `w.net(duplicate = 0.01 if w.chance(0.5) else 0)`},
 		{"w.between", secWorld, "w.between(low, high)", "Draws a whole number, both ends included.", `w.nodes("k", w.between(1, 3), main = "node.star")`},
-		{"disk", secDisk, "disk(lose_unsynced = False, torn = False, sync = 0, read = 0, write = 0)",
-			"How a disk behaves. lose_unsynced: a crash loses what was not synced; torn: it may keep a part of the last unsynced write. " +
-				"sync, read and write are how long these take; a range is drawn for each.",
+		{"disk", secDisk, "disk(lose_unsynced = False, sync = \"100us\")",
+			"How a disk behaves. lose_unsynced: a crash loses some of the last batches that were not synced, or all; a batch is kept or lost as a whole. " +
+				"sync is how long a sync takes; a range is drawn for each.",
 			`d = disk(lose_unsynced = True, sync = "2ms..10ms")`},
 		{"uniform", secDisk, "uniform(low, high)", "Durations spread evenly.", `d = uniform("1ms", "5ms")`},
 		{"lognormal", secDisk, "lognormal(median, p99)", "Most durations near the median, one in a hundred beyond p99.", `d = lognormal("2ms", p99 = "30ms")`},

@@ -34,9 +34,7 @@ type Node struct {
 // Disk says how a node's disk behaves. The zero value is a disk that keeps everything and takes no time.
 type Disk struct {
 	LoseUnsynced bool // a crash loses what was not synced
-	Torn         bool // a crash may keep a part of the last write that was not synced
 	Sync         Span // how long a sync takes, in nanoseconds, drawn for each
-	Read, Write  Span // how long a read and a write take
 }
 
 // Client is one process that runs the work of the scenario.
