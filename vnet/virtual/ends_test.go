@@ -117,3 +117,45 @@ func TestCloseGivesUp(t *testing.T) {
 	want(t, "received by a slow reader", len(b.got), 1<<20)
 	want(t, "reason of an orderly close", a.reason, nil)
 }
+
+// A process that ends and starts again leaves its last words to the kernel; only a crash takes them.
+func TestRestartAfterCloseSendsTheRest(t *testing.T) {
+	n := newNet(t, 1, calm)
+	a, b := n.pair()
+	cut := n.Cut([]string{"a"}, nil)
+	write(t, a, "last words")
+	n.a.Close()
+	n.a = n.a.Restart()
+	cut.End()
+	n.run(5 * time.Second)
+	want(t, "received", string(b.got), "last words")
+	want(t, "ends", b.eof, 1)
+	n.pair()
+}
+
+// A stream gives up because of what lost its last attempts, not of the packet that happened to be lost first.
+func TestTimeoutIsCountedForItsCause(t *testing.T) {
+	n := newNet(t, 1, calm)
+	a, _ := n.pair()
+	loss := n.ExtraLoss([]string{"a"}, nil, 1_000_000)
+	write(t, a, "lost")
+	loss.End()
+	cut := n.Cut([]string{"a"}, nil)
+	n.run(time.Minute)
+	want(t, "streams timed out by the loss of one packet", loss.Effects().TimedOut, 0)
+	want(t, "streams timed out by the partition", cut.Effects().TimedOut, 1)
+}
+
+// A way back that loses everything ends a stream as one that is cut does.
+func TestCertainLossTimesOut(t *testing.T) {
+	n := newNet(t, 1, calm)
+	a, b := n.pair()
+	loss := n.ExtraLoss([]string{"b"}, []string{"a"}, 1_000_000)
+	write(t, a, "heard, never acknowledged")
+	n.run(time.Minute)
+	if !errors.Is(a.reason, vnet.ErrTimeout) {
+		t.Errorf("stream without acknowledgements: got %v, want %v", a.reason, vnet.ErrTimeout)
+	}
+	want(t, "received", string(b.got), "heard, never acknowledged")
+	want(t, "streams timed out by the loss", loss.Effects().TimedOut, 1)
+}

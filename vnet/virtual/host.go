@@ -60,8 +60,11 @@ func (h *Host) Crash() *Fault {
 }
 
 // Restart returns a fresh host of the same name, without streams, listeners and sockets. It crashes this one if it
-// still runs.
+// still runs; what a closed one has left to send is still sent.
 func (h *Host) Restart() *Host {
+	if h.over && h.site.host == h {
+		h.site.host = nil
+	}
 	h.Crash()
 	return h.fabric.Host(h.site.index, h.site.name)
 }

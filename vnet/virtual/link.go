@@ -12,7 +12,7 @@ import (
 // million.
 type Link struct {
 	Latency   Distribution
-	Loss      uint32 // of each packet; a stream sends again, which costs time
+	Loss      uint32 // of each packet; a stream sends again, which costs time; 1,000,000 is a cut
 	Duplicate uint32 // of each datagram, which then arrives twice
 	Reorder   uint32 // of each datagram, which is then delayed so that later ones may overtake it
 	Bandwidth int64  // bytes per second; 0 is unlimited
@@ -107,13 +107,16 @@ func (l *link) add(f *Fault) {
 			*p = f
 		}
 	}
-	first(&l.cut, f.link.Cut)
+	first(&l.cut, f.link.Cut || f.link.Loss >= certain)
 	first(&l.hold, f.link.Hold)
 	first(&l.refuse, f.link.Refuse)
 	if b := f.link.Bandwidth; b > 0 && (l.narrow == 0 || b < l.narrow) {
 		l.narrow = b
 	}
 }
+
+// certain is a loss that lets nothing through, and so is a cut.
+const certain = 1_000_000
 
 func (l *link) release() {
 	pipes, packets := l.pipes, l.packets

@@ -51,7 +51,7 @@ type pipe struct {
 	retried  func()
 
 	stalled  bool   // something was lost and nothing got through since
-	by       *Fault // that lost it, if a fault did
+	by       *Fault // that lost the last attempt, if a fault did
 	since    sched.Time
 	rto      sched.Time
 	retrying bool // a retry is set
@@ -388,8 +388,9 @@ func (p *pipe) notice() {
 // stall starts the retransmission timeout.
 func (p *pipe) stall(by *Fault) {
 	if !p.stalled {
-		p.stalled, p.since, p.rto, p.by = true, p.now(), sched.Time(p.options().RTO), by
+		p.stalled, p.since, p.rto = true, p.now(), sched.Time(p.options().RTO)
 	}
+	p.by = by
 	if !p.retrying && !p.silent() {
 		p.retrying = true
 		what := sched.Action{Kind: trace.Timer, Node: p.link.from.index, A: p.link.id, B: p.src.id}
