@@ -37,7 +37,7 @@ with status 0. A second signal ends it at once with status 1. docs/operations.md
 configuration.`,
 		examples: []string{
 			"skynet run main.star",
-			"skynet run kv_main.star",
+			"skynet run kv.star",
 			"skynet run main.star --config cluster.star --node game1 --threads 4",
 			"skynet run main.star --config cluster.star --node game1 --print-config",
 		},
