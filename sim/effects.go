@@ -36,6 +36,18 @@ func (e *NetworkEffects) Add(o virtual.Effects) {
 	e.BytesLost += o.BytesLost
 }
 
+// Add adds the counts of other effects.
+func (e *Effects) Add(o Effects) {
+	e.Network.Add(o.Network.Effects)
+	e.Crashed += o.Crashed
+	e.Restarted += o.Restarted
+	e.LostWrites += o.LostWrites
+	e.Paused += o.Paused
+	e.Slowed += o.Slowed
+	e.ClocksMoved += o.ClocksMoved
+	e.DiskErrors += o.DiskErrors
+}
+
 // Any reports whether there was any effect.
 func (e Effects) Any() bool { return e != Effects{} }
 

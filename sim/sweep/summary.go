@@ -146,17 +146,7 @@ func (f *Fault) add(strike sim.FaultReport) {
 	if strike.Bit {
 		f.Bit++
 	}
-	addEffects(&f.Effects, strike.Effects)
-}
-
-func addEffects(to *sim.Effects, e sim.Effects) {
-	to.Network.Add(e.Network.Effects)
-	to.Crashed += e.Crashed
-	to.LostWrites += e.LostWrites
-	to.Paused += e.Paused
-	to.Slowed += e.Slowed
-	to.ClocksMoved += e.ClocksMoved
-	to.DiskErrors += e.DiskErrors
+	f.Effects.Add(strike.Effects)
 }
 
 // add adds up one seed.
@@ -182,7 +172,7 @@ func (s *Summary) add(r report) {
 	for i, f := range r.faults {
 		to := &s.Faults[i]
 		to.Strikes, to.Bit = to.Strikes+f.Strikes, to.Bit+f.Bit
-		addEffects(&to.Effects, f.Effects)
+		to.Effects.Add(f.Effects)
 	}
 }
 
