@@ -234,11 +234,12 @@ func (w *world) opBegins(c *client, h history.Handle, command string, args []his
 	w.opEvents++
 	w.latest = max(w.latest, w.step.Now())
 	var text strings.Builder
-	text.WriteString(command)
+	text.WriteString(command + "(")
 	for i, arg := range args {
-		text.WriteString([]string{"(", ", "}[min(i, 1)])
+		text.WriteString([]string{"", ", "}[min(i, 1)])
 		text.WriteString(string(arg))
 	}
+	text.WriteString(")")
 	w.trace.AddText(int64(w.step.Now()), trace.Op, c.machine.index, uint64(w.recorder.Process(h)), 0, text.String())
 	w.diagram.opBegins(w.step.Now(), c.machine.index, int(h), text.String())
 }

@@ -133,7 +133,7 @@ func (d *Diagram) end(number int, now sched.Time) {
 
 func (d *Diagram) opBegins(now sched.Time, machine int32, op int, text string) {
 	if d != nil {
-		d.ops[op] = d.begin(Span{Kind: "op", Lanes: []int{d.lane(machine)}, Text: text + ")", Begin: now})
+		d.ops[op] = d.begin(Span{Kind: "op", Lanes: []int{d.lane(machine)}, Text: text, Begin: now})
 	}
 }
 

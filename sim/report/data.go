@@ -1,8 +1,6 @@
 package report
 
 import (
-	"strings"
-
 	"skynet/sched"
 	"skynet/sim"
 )
@@ -156,6 +154,3 @@ func (v *data) window(r *sim.Result) {
 	margin := (at - v.From) / 10
 	v.From, v.To = max(0, v.From-margin), min(v.End, at+margin)
 }
-
-// hasSuffix reports whether a line ends in an operation, and not in one of another client whose name ends in its name.
-func hasSuffix(line, op string) bool { return strings.HasSuffix(line, " "+op) }

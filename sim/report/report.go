@@ -15,6 +15,7 @@ import (
 	"html"
 	"html/template"
 	"io"
+	"strings"
 	"time"
 
 	"skynet/sim"
@@ -177,16 +178,32 @@ func moment(r *sim.Result) time.Duration {
 	return r.Failed.At
 }
 
-// unexplained is the operation that the evidence of a violated history blames, nil if there is none.
+// unexplained is the operation that the evidence of a violated history blames, nil if there is none. Its first line has the
+// operation without its times, its last ones those that could not come next with theirs.
 func unexplained(r *sim.Result) *history.Operation {
 	if r.Failed == nil || r.Failed.Kind != "linearizable" || len(r.Failed.Evidence) == 0 {
 		return nil
 	}
+	var blamed *history.Operation
+	last := -1
 	for i := range r.History.Operations {
 		op := &r.History.Operations[i]
-		if op.Outcome == history.OK && hasSuffix(r.Failed.Evidence[0], op.String()) {
-			return op
+		if op.Outcome != history.OK || !strings.HasSuffix(r.Failed.Evidence[0], " "+op.String()) {
+			continue
+		}
+		if at := lastLine(r.Failed.Evidence, op.String()+" "+op.Interval()); blamed == nil || at > last {
+			blamed, last = op, at
 		}
 	}
-	return nil
+	return blamed
+}
+
+// lastLine is the index of the last line with a text, -1 without one.
+func lastLine(lines []string, text string) int {
+	for i := len(lines) - 1; i >= 0; i-- {
+		if strings.Contains(lines[i], text) {
+			return i
+		}
+	}
+	return -1
 }
