@@ -25,15 +25,15 @@ func runCommand() command {
 		name:     "run",
 		operands: "MAIN.star [flags]",
 		brief:    "run a production node",
-		about: `Starts a node and launches MAIN.star as its first service, on the machine's clock, network and disk. Once its
-init has returned, one line "ready node=NAME …" with the open ports goes to the standard output; logs go to the
-standard error.
+		about: `Starts a node and launches MAIN.star as its first service, on the machine's clock, network and disk. Once
+its init has returned, one line "ready node=NAME …" with the open ports goes to the standard output; logs go to
+the standard error.
 
-Scripts are found by name in the directory of MAIN.star, then in the path of the configuration, then among those
-that ship with skynet; MAIN.star itself may be one of these.
+Scripts are found by name in the directory of MAIN.star, then in the path of the configuration, then among
+those that ship with skynet; MAIN.star itself may be one of these.
 
-SIGTERM or SIGINT drains the node: it accepts nothing new, finishes what it has begun, syncs its store and exits
-with status 0. A second signal ends it at once with status 1. docs/operations.md has the words of a
+SIGTERM or SIGINT drains the node: it accepts nothing new, finishes what it has begun, syncs its store and
+exits with status 0. A second signal ends it at once with status 1. docs/operations.md has the words of a
 configuration.`,
 		examples: []string{
 			"skynet run main.star",
