@@ -19,12 +19,12 @@ import (
 // The services that ship as correct, and one that does not.
 var (
 	quorum = &subject{
-		from: "quorum.star", nodes: `w.nodes("n", {n}, main = "quorum_node.star", disk = {disk})`, most: 7, names: "n%d",
+		from: "quorum.star", nodes: `w.nodes("n", {n}, main = "nodes/quorum.star", disk = {disk})`, most: 7, names: "n%d",
 		clients: `, timeout = "1s"`, work: getsAndPuts,
 	}
 	quorumWithoutRepair = &subject{
 		from: "quorum_no_repair.star", most: 7, names: "n%d", clients: `, timeout = "1s"`, work: getsAndPuts,
-		nodes: `w.nodes("n", {n}, main = "quorum_node.star", args = {"read_repair": False}, disk = {disk})`,
+		nodes: `w.nodes("n", {n}, main = "nodes/quorum.star", args = {"read_repair": False}, disk = {disk})`,
 	}
 	kv = &subject{
 		from: "kv.star", most: 1, names: "kv1", clients: `, service = ".kv", timeout = "200ms"`, work: getsAndPuts,
@@ -32,8 +32,8 @@ var (
 	}
 	fencedLock = &subject{
 		from: "lock_fenced.star", most: 1, names: "lock1 storage1", clients: `, timeout = "500ms"`,
-		nodes: `w.nodes("lock", main = "lock_node.star", disk = {disk})
-w.nodes("storage", main = "lock_storage.star", args = {"fenced": True}, disk = {disk})`,
+		nodes: `w.nodes("lock", main = "nodes/lock.star", disk = {disk})
+w.nodes("storage", main = "nodes/storage.star", args = {"fenced": True}, disk = {disk})`,
 		work: `def work(c):
     for _ in range({ops}):
         grant = c.op("acquire", c.name, node = "lock1")
@@ -47,7 +47,7 @@ w.nodes("storage", main = "lock_storage.star", args = {"fenced": True}, disk = {
 	chat = &subject{
 		from: "chat.star", most: 7, names: "m%d", volatile: "room1", clients: `, nodes = "m*", timeout = "400ms"`,
 		nodes: `w.nodes("room", main = "../scripts/chat.star", args = {"tcp": "0.0.0.0:7480", "kcp": None})
-w.nodes("m", {n}, main = "chat_member.star", args = {"room": "room1:7480"})`,
+w.nodes("m", {n}, main = "nodes/chat_member.star", args = {"room": "room1:7480"})`,
 		work: `def work(c):
     for _ in range({ops}):
         c.op("say", c.fresh())

@@ -189,6 +189,23 @@ func TestOrderOfRunsDoesNotMatter(t *testing.T) {
 	}
 }
 
+// TestFolderDoesNotMatter runs the same files from another place.
+func TestFolderDoesNotMatter(t *testing.T) {
+	want := strings.SplitAfter(hashes(t), "\n")
+	const elsewhere = "/some/where/else/scenarios/"
+	for i, r := range pinnedRuns() {
+		s, err := sim.Load(func(name string) ([]byte, error) {
+			return os.ReadFile(strings.Replace(name, "/some/where/else/", "../", 1))
+		}, elsewhere+r.scenario)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := r.hash(s, sim.Options{}); got != want[i] || err != nil {
+			t.Errorf("in %s: got %q, %v, want %q", elsewhere, got, err, want[i])
+		}
+	}
+}
+
 // TestHashesTellRunsApart guards the tests above: a hash that covers nothing is always the same.
 func TestHashesTellRunsApart(t *testing.T) {
 	seen := make(map[string]string)
