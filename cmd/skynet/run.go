@@ -26,8 +26,8 @@ func runCommand() command {
 		operands: "MAIN.star [flags]",
 		brief:    "run a production node",
 		about: `Starts a node and launches MAIN.star as its first service, on the machine's clock, network and disk. Once
-its init has returned, one line "ready node=NAME …" with the open ports goes to the standard output; logs go to
-the standard error.
+its init has returned, one line "ready node=NAME …" with the open ports goes to the standard output; logs go
+to the standard error.
 
 Scripts are found by name in the directory of MAIN.star, then in the path of the configuration, then among
 those that ship with skynet; MAIN.star itself may be one of these.
