@@ -13,7 +13,8 @@ const drainPoll = 10 * time.Millisecond
 
 // Stop ends the node in an orderly way: no service is launched any more and no stream accepted; what is in flight may
 // finish within the drain time; then the services end, the youngest first, and the coroutines go back. done is called
-// once, outside of a turn of any service of the node; a second Stop does nothing. The scheduler, the network and the store are the caller's to close.
+// once, outside of a turn of any service of the node; a second Stop does nothing. The scheduler, the network and the
+// store are the caller's to close.
 func (n *Node) Stop(drain time.Duration, done func()) {
 	if n.stopped.Swap(true) {
 		return
@@ -40,7 +41,7 @@ func (n *Node) drain(deadline sched.Time, done func()) {
 			s.addWait(nil, func(bool) { n.drain(deadline, done) }, s.turn.Now.Add(drainPoll))
 			return
 		}
-		n.endAll(done)
+		n.endAll(n.Services(), done)
 	}
 	for _, svc := range all {
 		if svc == s {
@@ -88,17 +89,18 @@ func (s *Service) stopAccepting() {
 	}
 }
 
-// endAll ends the services in reverse order of their launch, one after another, the system service last.
-func (n *Node) endAll(done func()) {
+// endAll ends the services, the last of the list first and each after the one before it is dead, the system service last
+// of all.
+func (n *Node) endAll(all []*Service, done func()) {
 	n.ending.Store(true)
 	s := n.system
-	all := n.Services()
-	for i := len(all) - 1; i >= 0; i-- {
-		svc := all[i]
+	for len(all) > 0 {
+		svc := all[len(all)-1]
+		all = all[:len(all)-1]
 		if svc == s {
 			continue
 		}
-		goOn := func() { n.endAll(done) }
+		goOn := func() { n.endAll(all, done) }
 		asked := n.ask(svc, func() {
 			svc.end("the node stops")
 			svc.onDeath = func() { s.run(svc.turn, goOn) }
