@@ -76,6 +76,8 @@ func TestKVSurvives(t *testing.T) {
 		w.Node("server")
 		w.Launch("server", "kv.star", "server:1", "server:2")
 		w.Want(`["NONE", "VALUE 2", "BYE"]`, "client", "client", "ask", "tcp", "server:1", "GET a", "GET b", "QUIT")
+		w.Want(`"2"`, "client", "client", "remote", "server", ".kv", "get", "b")
+		w.Want(`["b"]`, "client", "client", "remote", "server", ".kv", "keys")
 	})
 }
 
