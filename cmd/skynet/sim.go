@@ -61,7 +61,7 @@ func simFlags(flags *pflag.FlagSet) *simOptions {
 	flags.Var(whole{&o.count, 1}, "seeds", "run this many seeds")
 	flags.Var(whole{&o.first, 0}, "first", "the first seed of a sweep")
 	flags.Var(whole{&o.jobs, 1}, "jobs", "run this many seeds at the same time (default: one for each processor)")
-	flags.BoolVar(&o.shrink, "shrink", false, "reduce the first failure to the faults and clients it needs")
+	flags.BoolVar(&o.shrink, "shrink", false, "reduce the first failure to the faults and clients it needs, and write that as a scenario beside the original")
 	flags.StringVar(&o.trace, "trace", "", "write the events of the run, or of the first one that fails, to `FILE`")
 	flags.StringVar(&o.report, "report", "", "write a page about the run, or about the first one that fails, to `FILE`")
 	flags.BoolVar(&o.failFast, "fail-fast", false, "end a sweep with the first seed that fails")

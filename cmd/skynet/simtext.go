@@ -183,7 +183,7 @@ func (x *simulation) failures(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, "    %d: %s: %s\n", f.Seed, f.Check, f.Message)
 	}
-	if x.run != nil && x.run.Failed != nil {
+	if x.small == nil && x.run != nil && x.run.Failed != nil { // else the shrunk form shows the same in less
 		fmt.Fprintf(b, "\n  seed %d", x.run.Seed)
 		found(b, *x.run.Failed)
 	}

@@ -150,6 +150,16 @@ func TestColourIsForTerminals(t *testing.T) {
 	}
 }
 
+func TestReplayNamesTheStrategy(t *testing.T) {
+	x := &simulation{name: "a.star", smallAt: "a-seed3.star", simOptions: simOptions{strategy: "fifo"}}
+	if got, want := x.replay(3), "skynet sim a.star --seed 3 --strategy fifo"; got != want {
+		t.Errorf("replay = %q, want %q", got, want)
+	}
+	if got, want := x.replayShrunk(), "skynet sim a-seed3.star --strategy fifo"; got != want {
+		t.Errorf("replayShrunk = %q, want %q", got, want)
+	}
+}
+
 func TestQuoteArg(t *testing.T) {
 	for name, want := range map[string]string{
 		"scenarios/a-b_1.star": "scenarios/a-b_1.star", "my dir/a.star": "'my dir/a.star'", "it's": `'it'\''s'`, "a;b": "'a;b'", "": "''", "é.star": "'é.star'",
