@@ -208,11 +208,16 @@ func (c *conn) shut() {
 		return
 	}
 	c.closing, c.orderly = true, c.open // a stream that is not open yet has no end to send
+	if c.handler == nil { // accept has closed its host
+		c.out.reset()
+		c.finish(nil)
+		return
+	}
 	c.leave(netClosed)
 	if c.open {
 		c.out.pump()
 	} else if c.out != nil {
-		c.out.clear()
+		c.out.reset()
 	}
 	c.handler.Closed(c, nil)
 }

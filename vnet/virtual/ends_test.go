@@ -159,3 +159,22 @@ func TestCertainLossTimesOut(t *testing.T) {
 	want(t, "received", string(b.got), "heard, never acknowledged")
 	want(t, "streams timed out by the loss", loss.Effects().TimedOut, 1)
 }
+
+// A node that stops while it accepts a stream closes it like all others.
+func TestCloseOfTheHostWithinAccept(t *testing.T) {
+	n := newNet(t, 1, calm)
+	accepted := &end{}
+	_, err := n.c.Listen(vnet.TCP, ":7000", func(vnet.Conn) vnet.Handler {
+		n.c.Close()
+		return accepted
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := n.dial(n.a, vnet.TCP, "c:7000")
+	n.run(time.Second)
+	want(t, "closed on the accepting side", accepted.closed, 1)
+	if !errors.Is(a.reason, vnet.ErrReset) {
+		t.Errorf("the dialler: got %v, want %v", a.reason, vnet.ErrReset)
+	}
+}
