@@ -208,7 +208,7 @@ func (c *conn) shut() {
 		return
 	}
 	c.closing, c.orderly = true, c.open // a stream that is not open yet has no end to send
-	if c.handler == nil { // accept has closed its host
+	if c.handler == nil {               // accept has closed its host
 		c.out.reset()
 		c.finish(nil)
 		return
