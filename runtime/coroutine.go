@@ -148,9 +148,9 @@ func (co *coroutine) run() {
 	co.finish(starlark.Call(co.thread, j.fn, j.args, j.kwargs))
 }
 
-// begin prepares the coroutine for a job of svc.
-func (co *coroutine) begin(svc *Service, j job) {
-	co.svc, co.job = svc, j
+// begin prepares the coroutine for its job, which is one of svc.
+func (co *coroutine) begin(svc *Service) {
+	co.svc = svc
 	th := co.thread
 	th.Name = svc.label
 	co.stepsA = th.Steps
@@ -199,8 +199,8 @@ func (co *coroutine) answer(value starlark.Value, err *CallError) {
 
 // recycle clears what the job left behind.
 func (co *coroutine) recycle() {
-	co.svc, co.job, co.source, co.session, co.deadline = nil, job{}, nil, 0, 0
-	co.value, co.err, co.what, co.target, co.killed = nil, nil, "", "", false
+	co.svc, co.job, co.source, co.deadline = nil, job{}, nil, 0
+	co.session, co.killed = 0, false
 	if co.cancelled {
 		co.cancelled = false
 		co.thread.Uncancel()

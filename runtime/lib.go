@@ -49,8 +49,19 @@ func attribute(name string, v starlark.Value) slog.Attr {
 			return slog.Int64(name, i)
 		}
 	}
+	if copied, err := wire.Copy(v); err == nil {
+		copied.Freeze()
+		return slog.Any(name, FieldValue{copied})
+	}
 	return slog.String(name, v.String())
 }
+
+// FieldValue is the value of a field of a log line that is no string, number or bool: a frozen copy of a list, a dict, an
+// address, … Logs show it as Starlark prints it.
+type FieldValue struct{ starlark.Value }
+
+// MarshalText prints the value, for the text and JSON handlers of log/slog.
+func (v FieldValue) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
 
 // words joins values with spaces, strings without quotes, as print does.
 func words(args starlark.Tuple) string {

@@ -32,7 +32,7 @@ type Service struct {
 	killed   atomic.Bool
 	dead     bool
 
-	runq      []runnable // what to do before the next message: forks and woken coroutines, oldest first
+	runq      runQueue   // what to do before the next message: forks and woken coroutines
 	farewells []message  // answers that wait for the service's death
 	preempted *coroutine // a handler whose slice was used up; nothing else runs before it
 	live      []*coroutine
@@ -63,6 +63,25 @@ type runnable struct {
 	job     job
 	co      *coroutine
 	message *message
+}
+
+// runQueue is a FIFO queue; it uses its memory again whenever it has been empty.
+type runQueue struct {
+	items []runnable
+	head  int
+}
+
+func (q *runQueue) len() int { return len(q.items) - q.head }
+
+func (q *runQueue) push(r runnable) { q.items = append(q.items, r) }
+
+func (q *runQueue) pop() runnable {
+	r := q.items[q.head]
+	q.items[q.head] = runnable{}
+	if q.head++; q.head == len(q.items) {
+		q.items, q.head = q.items[:0], 0
+	}
+	return r
 }
 
 // closer is a socket or a listener; seat is its place in the list of its service.
@@ -121,10 +140,8 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 			co := s.preempted
 			s.preempted = nil
 			s.resume(co)
-		case len(s.runq) > 0:
-			r := s.runq[0]
-			s.runq = s.runq[1:]
-			s.runNext(r)
+		case s.runq.len() > 0:
+			s.runNext(s.runq.pop())
 		default:
 			if s.afterTurn != nil && s.mail.length() == 0 {
 				s.afterTurn()
@@ -139,7 +156,7 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 			return true
 		}
 	}
-	if s.ending || s.preempted != nil || len(s.runq) > 0 {
+	if s.ending || s.preempted != nil || s.runq.len() > 0 {
 		return true
 	}
 	if s.afterTurn != nil {
@@ -177,8 +194,9 @@ func (s *Service) handle(m *message) {
 // dispatch runs a command on a coroutine.
 func (s *Service) dispatch(m *message) {
 	s.handled++
-	j, err := s.commandJob(m)
-	if err != nil {
+	co := s.node.coroutines.get(s.turn.Worker)
+	if err := s.commandJob(m, &co.job); err != nil {
+		s.node.coroutines.put(s.turn.Worker, co)
 		if m.session != 0 {
 			m.source.answer(s.turn, m.session, nil, err)
 		} else {
@@ -186,21 +204,20 @@ func (s *Service) dispatch(m *message) {
 		}
 		return
 	}
-	co := s.node.coroutines.get(s.turn.Worker)
 	co.source, co.session, co.deadline = m.source, m.session, m.deadline
-	co.begin(s, j)
+	co.begin(s)
 	s.resume(co)
 }
 
-// commandJob finds what a request asks for.
-func (s *Service) commandJob(m *message) (job, *CallError) {
-	j := job{args: m.args, what: m.command}
+// commandJob finds what a request asks for and makes j, which is empty, the job of doing it.
+func (s *Service) commandJob(m *message, j *job) *CallError {
+	j.args, j.what = m.args, m.command
 	if x, ok := m.body.(*extras); ok {
 		j.kwargs = x.kwargs
 		if x.payload != nil {
 			args, kwargs, err := s.node.decodeArgs(x.payload)
 			if err != nil {
-				return j, callErrorf(Remote, false, "%s: arguments of %q from node %s: %v", s.label, m.command, x.from, err)
+				return callErrorf(Remote, false, "%s: arguments of %q from node %s: %v", s.label, m.command, x.from, err)
 			}
 			j.args, j.kwargs = args, kwargs
 		}
@@ -211,17 +228,17 @@ func (s *Service) commandJob(m *message) (job, *CallError) {
 		j.native = func(co *coroutine) (starlark.Value, error) {
 			return h.Handle(&Context{co: co}, command, args, kwargs)
 		}
-		return j, nil
+		return nil
 	}
 	if m.command != s.last.command {
 		fn, ok := s.globals[m.command].(*starlark.Function)
 		if !ok || m.command[0] == '_' || m.command == "init" {
-			return j, s.noCommand(m.command)
+			return s.noCommand(m.command)
 		}
 		s.last.command, s.last.fn = m.command, fn
 	}
 	j.fn = s.last.fn
-	return j, nil
+	return nil
 }
 
 // resume switches to a coroutine and deals with how it comes back.
@@ -266,12 +283,13 @@ func (s *Service) runNext(r runnable) {
 		return
 	}
 	co := s.node.coroutines.get(s.turn.Worker)
-	co.begin(s, r.job)
+	co.job = r.job
+	co.begin(s)
 	s.resume(co)
 }
 
 // fork queues a job to run on a coroutine of its own, after what is running now.
-func (s *Service) fork(j job) { s.runq = append(s.runq, runnable{job: j}) }
+func (s *Service) fork(j job) { s.runq.push(runnable{job: j}) }
 
 // wake completes a wait: its coroutine runs after what is running now, in the order of the wake-ups. It reports false if
 // the wait was over already.
@@ -285,7 +303,7 @@ func (s *Service) wake(id waitID, value starlark.Value, err error) bool {
 		return true
 	}
 	w.co.value, w.co.err = value, err
-	s.runq = append(s.runq, runnable{co: w.co})
+	s.runq.push(runnable{co: w.co})
 	return true
 }
 
@@ -323,7 +341,7 @@ func (s *Service) expire() {
 		if co := w.co; co.what == "call" {
 			co.err = callErrorf(Timeout, true, "no reply from %s within its deadline", co.target)
 		}
-		s.runq = append(s.runq, runnable{co: w.co})
+		s.runq.push(runnable{co: w.co})
 	}
 	if at := s.waits.earliest(); at != 0 && (s.alarmAt == 0 || at < s.alarmAt) {
 		s.setAlarm(at)
@@ -341,11 +359,12 @@ func (s *Service) begin(m *message) {
 	co := s.node.coroutines.get(s.turn.Worker)
 	co.source, co.session, co.deadline = m.source, m.session, m.deadline
 	args := m.args
-	co.begin(s, job{
+	co.job = job{
 		what:   "init",
 		native: func(co *coroutine) (starlark.Value, error) { return s.addr, s.initialise(co, args, x.kwargs) },
 		then:   func(_ starlark.Value, err error) { s.started(co, err) },
-	})
+	}
+	co.begin(s)
 	s.resume(co)
 }
 
@@ -375,7 +394,7 @@ func (s *Service) started(co *coroutine, err error) {
 	if err == nil {
 		co.answer(s.addr, nil)
 		for i := range s.deferred {
-			s.runq = append(s.runq, runnable{message: &s.deferred[i]})
+			s.runq.push(runnable{message: &s.deferred[i]})
 		}
 		s.deferred = nil
 		return
@@ -414,7 +433,8 @@ func (s *Service) die() {
 	if s.alarm != nil {
 		s.alarm.Stop()
 	}
-	for _, r := range s.runq {
+	for s.runq.len() > 0 {
+		r := s.runq.pop()
 		if r.message != nil {
 			left = append(left, *r.message)
 		}
@@ -422,13 +442,12 @@ func (s *Service) die() {
 			r.job.then(nil, errKilled)
 		}
 	}
-	s.runq = nil
 	for len(s.live) > 0 {
 		co := s.live[len(s.live)-1]
 		co.killed = true
 		s.resume(co)
 	}
-	s.preempted = nil
+	s.preempted, s.runq = nil, runQueue{}
 	s.waits.clear()
 	for len(s.closers) > 0 {
 		s.closers[len(s.closers)-1].close()

@@ -10,7 +10,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
 
-	"skynet/runtime/wire"
+	"skynet/runtime"
 	"skynet/sched"
 	"skynet/sched/trace"
 )
@@ -174,7 +174,7 @@ func attributesOf(r slog.Record) []attribute {
 	return attrs
 }
 
-// snapshot is what a logged value is now, as Starlark: a copy, unless it cannot be changed.
+// snapshot is a logged value as Starlark.
 func snapshot(v slog.Value) starlark.Value {
 	switch v.Kind() {
 	case slog.KindBool:
@@ -186,14 +186,8 @@ func snapshot(v slog.Value) starlark.Value {
 	case slog.KindFloat64:
 		return starlark.Float(v.Float64())
 	}
-	value, ok := v.Any().(starlark.Value)
-	if !ok {
-		return starlark.String(v.String())
+	if value, ok := v.Any().(runtime.FieldValue); ok {
+		return value.Value
 	}
-	copied, err := wire.Copy(value)
-	if err != nil { // a function, say
-		return starlark.String(value.String())
-	}
-	copied.Freeze()
-	return copied
+	return starlark.String(v.String())
 }
