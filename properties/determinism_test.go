@@ -6,81 +6,112 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path"
+	"path/filepath"
 	goruntime "runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"skynet/sched/trace"
 	"skynet/sim"
+	"skynet/sim/scenario"
 )
 
 // hashFile has the hashes of the pinned runs. Whoever runs them, on whatever machine, with the race detector or without, gets
 // these: that is why the same test is run in both ways.
 const hashFile = "testdata/hashes.txt"
 
-// pinned are the scenarios whose hashes are kept, each for pinnedSeeds seeds.
-var pinned = []string{"chat.star", "kv.star", "lock_fenced.star", "primary_backup.star", "quorum.star"}
+const (
+	pinnedScenario = "testdata/everything.star"
+	pinnedSeeds    = 8
+	shippedSeeds   = 2
+)
 
-const pinnedSeeds = 2
-
-// run names one run.
+// run is one seed of a scenario.
 type run struct {
 	scenario string
 	seed     uint64
+	sim      *sim.Simulation
 }
 
-// simulations loads the pinned scenarios.
-func simulations() (map[string]*sim.Simulation, error) {
-	all := make(map[string]*sim.Simulation)
-	for _, name := range pinned {
-		s, err := sim.Load(os.ReadFile, scenarioDir+name)
-		if err != nil {
-			return nil, err
-		}
-		all[name] = s
+func runsOf(name string, seeds uint64) ([]run, error) {
+	s, err := sim.Load(os.ReadFile, name)
+	all := make([]run, seeds)
+	for seed := range seeds {
+		all[seed] = run{name, seed, s}
 	}
-	return all, nil
+	return all, err
 }
 
-func pinnedRuns() []run {
-	var all []run
-	for _, name := range pinned {
-		for seed := range uint64(pinnedSeeds) {
-			all = append(all, run{name, seed})
-		}
+// pinnedRuns are those whose hashes are kept.
+func pinnedRuns(t *testing.T) []run {
+	t.Helper()
+	all, err := runsOf(pinnedScenario, pinnedSeeds)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return all
 }
 
-// hash runs one run and describes it in a line.
-func (r run) hash(s *sim.Simulation, o sim.Options) (string, error) {
+// allRuns are the pinned ones, and some of each scenario that ships.
+func allRuns() ([]run, error) {
+	all, err := runsOf(pinnedScenario, pinnedSeeds)
+	if err != nil {
+		return nil, err
+	}
+	shipped, err := filepath.Glob(scenarioDir + "*.star")
+	if len(shipped) < 5 || err != nil {
+		return nil, fmt.Errorf("scenarios that ship: got %q, %v, want several", shipped, err)
+	}
+	for _, name := range shipped {
+		runs, err := runsOf(filepath.ToSlash(name), shippedSeeds)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, runs...)
+	}
+	return all, nil
+}
+
+// hash runs it and describes it in a line.
+func (r run) hash(o sim.Options) (string, error) {
 	o.Seed = r.seed
-	result, err := s.Run(o)
+	result, err := r.sim.Run(o)
 	if err != nil {
 		return "", fmt.Errorf("%s, seed %d: %w", r.scenario, r.seed, err)
 	}
-	return fmt.Sprintf("%s %d %016x %d events\n", r.scenario, r.seed, result.Hash, result.Events), nil
+	return fmt.Sprintf("%s %d %016x %d events\n", path.Base(r.scenario), r.seed, result.Hash, result.Events), nil
+}
+
+// hashesOf are the lines of the runs.
+func hashesOf(runs []run) (string, error) {
+	pool := sim.NewCoroutines()
+	defer pool.Close()
+	var b strings.Builder
+	for _, r := range runs {
+		line, err := r.hash(sim.Options{Coroutines: pool})
+		if err != nil {
+			return "", err
+		}
+		b.WriteString(line)
+	}
+	return b.String(), nil
 }
 
 // printHashes is what the processes of TestEveryProcessHasTheSameHashes do.
 func printHashes(w io.Writer) error {
-	sims, err := simulations()
+	runs, err := allRuns()
 	if err != nil {
 		return err
 	}
-	pool := sim.NewCoroutines()
-	defer pool.Close()
-	for _, r := range pinnedRuns() {
-		line, err := r.hash(sims[r.scenario], sim.Options{Coroutines: pool})
-		if err != nil {
-			return err
-		}
-		if _, err := io.WriteString(w, line); err != nil {
-			return err
-		}
+	all, err := hashesOf(runs)
+	if err != nil {
+		return err
 	}
-	return nil
+	_, err = io.WriteString(w, all)
+	return err
 }
 
 // hashes are those of this process.
@@ -93,10 +124,13 @@ func hashes(t *testing.T) string {
 	return b.String()
 }
 
-// TestPinnedHashes compares with what is kept. A change of the runtime, of the simulator or of a pinned scenario may change
-// the hashes; whoever means it writes them anew. Any other difference means that runs depend on the machine.
+// TestPinnedHashes compares with what is kept. A change of the runtime or of the simulator may change the hashes; whoever means
+// it writes them anew. Any other difference means that runs depend on the machine.
 func TestPinnedHashes(t *testing.T) {
-	got := hashes(t)
+	got, err := hashesOf(pinnedRuns(t))
+	if err != nil {
+		t.Fatal(err)
+	}
 	if *rewrite {
 		if err := os.WriteFile(hashFile, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
@@ -157,26 +191,24 @@ func TestEveryProcessHasTheSameHashes(t *testing.T) {
 // TestOrderOfRunsDoesNotMatter runs the seeds backwards, on one pool of coroutines and each on its own, and all at the same
 // time in one process, under several GOMAXPROCS.
 func TestOrderOfRunsDoesNotMatter(t *testing.T) {
-	want := strings.SplitAfter(hashes(t), "\n")
-	sims, err := simulations()
+	runs, err := allRuns()
 	if err != nil {
 		t.Fatal(err)
 	}
-	runs := pinnedRuns()
+	want := strings.SplitAfter(hashes(t), "\n")
 	compare := func(i int, how string, o sim.Options) {
-		got, err := runs[i].hash(sims[runs[i].scenario], o)
+		got, err := runs[i].hash(o)
 		if err != nil {
 			t.Error(err)
 		} else if got != want[i] {
 			o.Seed = runs[i].seed
-			t.Errorf("%s: got %q, want %q; %v", how, got, want[i], sim.SelfCheck(sims[runs[i].scenario], o))
+			t.Errorf("%s: got %q, want %q; %v", how, got, want[i], sim.SelfCheck(runs[i].sim, o))
 		}
 	}
 	pool := sim.NewCoroutines()
 	defer pool.Close()
 	for i := range slices.Backward(runs) {
 		compare(i, "backwards", sim.Options{Coroutines: pool})
-		compare(i, "on new coroutines", sim.Options{})
 	}
 	defer goruntime.GOMAXPROCS(goruntime.GOMAXPROCS(0))
 	for _, procs := range []int{1, 2, 8} {
@@ -189,19 +221,32 @@ func TestOrderOfRunsDoesNotMatter(t *testing.T) {
 	}
 }
 
-// TestFolderDoesNotMatter runs the same files from another place.
-func TestFolderDoesNotMatter(t *testing.T) {
-	want := strings.SplitAfter(hashes(t), "\n")
-	const elsewhere = "/some/where/else/scenarios/"
-	for i, r := range pinnedRuns() {
-		s, err := sim.Load(func(name string) ([]byte, error) {
-			return os.ReadFile(strings.Replace(name, "/some/where/else/", "../", 1))
-		}, elsewhere+r.scenario)
+// TestPinnedRunHasEverything wants something of every kind in the traces that are kept, and every fault to have bitten, but
+// for those of datagrams, which scripts cannot send.
+func TestPinnedRunHasEverything(t *testing.T) {
+	seen := make(map[trace.Kind]bool)
+	bit := make(map[string]bool)
+	for _, r := range pinnedRuns(t) {
+		result, err := r.sim.Run(sim.Options{Seed: r.seed, Trace: &trace.Trace{Sink: func(e trace.Event) { seen[e.Kind] = true }}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := r.hash(s, sim.Options{}); got != want[i] || err != nil {
-			t.Errorf("in %s: got %q, %v, want %q", elsewhere, got, err, want[i])
+		for _, f := range result.Faults {
+			bit[f.From] = bit[f.From] || f.Bit
+		}
+		for _, source := range r.sim.Scenario.Trouble.Sources() {
+			kind := source.Fault.Kind
+			bit[source.Name] = bit[source.Name] || kind == scenario.Duplicate || kind == scenario.Reorder
+		}
+	}
+	for kind := trace.Pick; kind <= trace.Offload; kind++ {
+		if !seen[kind] {
+			t.Errorf("pinned runs: got no event of kind %v, want some", kind)
+		}
+	}
+	for name, ever := range bit {
+		if !ever {
+			t.Errorf("pinned runs: got no effect of %s, want one", name)
 		}
 	}
 }
@@ -215,8 +260,5 @@ func TestHashesTellRunsApart(t *testing.T) {
 			t.Errorf("hashes: got the same for %q and %q, want different ones", line, other)
 		}
 		seen[hash] = line
-	}
-	if len(seen) < 2*len(pinned) {
-		t.Errorf("hashes: got %d different ones, want more", len(seen))
 	}
 }
