@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/leanovate/gopter"
+	"github.com/leanovate/gopter/gen"
 )
 
 var (
@@ -45,6 +46,9 @@ func parameters(cases int) *gopter.TestParameters {
 	p.MinSuccessfulTests = cases
 	return p
 }
+
+// seeds generates the seeds of cases that are not values themselves. Smaller seeds are not smaller cases.
+func seeds() gopter.Gen { return gen.UInt64().WithShrinker(nil) }
 
 // repeat is the line that repeats a failed test.
 func repeat(t *testing.T) string {

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/leanovate/gopter/gen"
 	"github.com/leanovate/gopter/prop"
 	"go.starlark.net/starlark"
 
@@ -248,7 +247,7 @@ func TestOneScriptEveryConfiguration(t *testing.T) {
 			}
 		}
 		return ""
-	}, gen.UInt64())
+	}, seeds())
 	checkLaw(t, law, *cases)
 }
 
@@ -272,7 +271,7 @@ func TestKillsLoseNoAnswer(t *testing.T) {
 			}
 		}
 		return ""
-	}, gen.UInt64())
+	}, seeds())
 	checkLaw(t, law, *cases)
 	t.Log(told)
 	if *cases >= 20 && (told["ok"] == 0 || told["maybe"] == 0 || told["no"] == 0) {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/leanovate/gopter"
-	"github.com/leanovate/gopter/gen"
 	"github.com/leanovate/gopter/prop"
 	"go.starlark.net/starlark"
 
@@ -183,7 +182,7 @@ func TestServiceIsABoundedQueue(t *testing.T) {
 			wrong = q.end()
 		}
 		return wrong
-	}, gen.UInt64())
+	}, seeds())
 	checkLaw(t, law, 5**cases)
 	for _, what := range []string{"took", "ok", "overload", "dead"} {
 		if answers[what] == 0 && *cases >= 20 {
