@@ -117,6 +117,7 @@ func skynetLibrary(log, state starlark.Value) *library {
 		member{"kill", skynetKill},
 		member{"time", skynetTime},
 		member{"error", skynetError},
+		member{"refuse", skynetRefuse},
 	)
 	l.add("pcall", starlark.NewBuiltin("skynet.pcall", skynetPcall))
 	l.add("log", log)
@@ -484,6 +485,19 @@ func skynetNow(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs [
 func skynetTime(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	co.charge()
 	return seconds(time.Duration(co.svc.node.sched.Wall())), starlark.UnpackArgs(b.Name(), args, kwargs)
+}
+
+// refusal is the error of skynet.refuse: the handler certainly did nothing of what it was asked.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+// skynetRefuse fails the handler; its caller learns that the request had no effect.
+func skynetRefuse(_ *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if err := starlark.UnpackArgs(b.Name(), nil, kwargs); err != nil {
+		return nil, err
+	}
+	return nil, refusal(words(args))
 }
 
 // skynetPcall calls a function and returns result(ok, value, error): Starlark has no exceptions. What ends the handler

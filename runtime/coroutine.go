@@ -176,9 +176,12 @@ func (co *coroutine) finish(value starlark.Value, err error) {
 	case co.job.then != nil:
 		co.job.then(value, err)
 	case err != nil:
-		s.failed++
-		s.logFailure(co.job.what, err)
-		co.answer(nil, asCallError(err))
+		answer := asCallError(err)
+		if answer.Kind == Remote || co.session == 0 { // else the caller is told that its request was refused, which is no failure
+			s.failed++
+			s.logFailure(co.job.what, err)
+		}
+		co.answer(nil, answer)
 	case co.session != 0:
 		sent, err := copyValue(value)
 		if err != nil {

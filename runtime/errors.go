@@ -52,6 +52,10 @@ var errKilled = errors.New("service has ended")
 
 // asCallError wraps what a handler failed with for its caller.
 func asCallError(err error) *CallError {
+	var refused refusal
+	if errors.As(err, &refused) {
+		return &CallError{Kind: Denied, Message: string(refused)}
+	}
 	msg, backtrace := describe(err)
 	return &CallError{Kind: Remote, Message: msg, Backtrace: backtrace, Maybe: true}
 }
@@ -111,6 +115,10 @@ type ErrorValue struct {
 }
 
 func newErrorValue(err error) *ErrorValue {
+	var refused refusal
+	if errors.As(err, &refused) {
+		err = asCallError(err)
+	}
 	var call *CallError
 	if errors.As(err, &call) {
 		return &ErrorValue{kind: string(call.Kind), message: call.Message, backtrace: call.Backtrace, maybe: call.Maybe}

@@ -167,6 +167,9 @@ func storeLibrary() *library {
 			}
 			return starlark.None, st.Apply([]store.Op{{Key: key, Delete: true}})
 		})},
+		member{"available", func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+			return starlark.Bool(co.svc.node.store != nil), starlark.UnpackArgs(b.Name(), args, kwargs)
+		}},
 		member{"scan", storeBuiltin(storeScan)},
 		member{"batch", storeBuiltin(storeBatch)},
 		member{"sync", storeBuiltin(func(st store.Store, co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {

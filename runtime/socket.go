@@ -34,8 +34,11 @@ type socket struct {
 	changed        func() // wakes the reader and the writer; made once
 }
 
-// maxRead bounds what one read or line may hold.
-const maxRead = 16 << 20
+// maxRead bounds what one read or line may hold; defaultLine is the limit of a line that is given none.
+const (
+	maxRead     = 16 << 20
+	defaultLine = 64 << 10
+)
 
 func newSocket(s *Service) *socket {
 	k := &socket{svc: s, place: -1}
@@ -119,16 +122,16 @@ func (k *socket) close() {
 
 func (k *socket) seat() *int { return &k.place }
 
-// take removes from the buffer what match finds: it returns the length of what to return and of what to remove, or 0, 0 if
-// more must come. At the end of the stream the rest is taken.
-func (k *socket) take(match func(buf []byte, eof bool) (value, consumed int)) (data []byte, ended bool) {
+// matcher finds in a buffer what is to be read: it returns the length of what to return and of what to remove, or 0, 0 if more
+// must come.
+type matcher func(buf []byte, eof bool) (value, consumed int)
+
+// take removes from the buffer what match finds. A stream that has ended and offers nothing more has ended for the reader.
+func (k *socket) take(match matcher) (data []byte, ended bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	value, consumed := match(k.buf, k.eof)
-	if consumed == 0 && k.eof {
-		value, consumed = len(k.buf), len(k.buf)
-		ended = consumed == 0
-	}
+	ended = consumed == 0 && k.eof
 	if consumed > 0 {
 		data = bytes.Clone(k.buf[:value])
 		if data == nil {
@@ -146,8 +149,9 @@ func (k *socket) take(match func(buf []byte, eof bool) (value, consumed int)) (d
 	return data, ended
 }
 
-// read blocks until match is satisfied, the stream ends or the deadline passes. It returns None at the end.
-func (k *socket) read(co *coroutine, b *starlark.Builtin, timeout time.Duration, match func([]byte, bool) (int, int)) (starlark.Value, error) {
+// read blocks until match is satisfied, the stream ends or the deadline passes. It returns None at the end. limit bounds how
+// much may come without a match.
+func (k *socket) read(co *coroutine, b *starlark.Builtin, timeout time.Duration, limit int, match matcher) (starlark.Value, error) {
 	if k.reader != 0 {
 		return nil, fmt.Errorf("%s: another coroutine is reading this socket", b.Name())
 	}
@@ -159,8 +163,8 @@ func (k *socket) read(co *coroutine, b *starlark.Builtin, timeout time.Duration,
 			return starlark.String(data), nil
 		case ended || k.shut:
 			return starlark.None, nil
-		case k.pending() > maxRead:
-			return nil, fmt.Errorf("%s: got %d bytes without an end, want at most %d", b.Name(), k.pending(), maxRead)
+		case k.pending() > limit:
+			return nil, fmt.Errorf("%s: got more than %d bytes without an end", b.Name(), limit)
 		}
 		k.reader = co.svc.addWait(co, nil, deadline)
 		v, err := co.block("read", k.String())
@@ -412,9 +416,9 @@ func socketRead(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	if n < 0 || n > maxRead {
 		return nil, fmt.Errorf("%s: n: got %d, want 0 to %d", b.Name(), n, maxRead)
 	}
-	return k.read(co, b, timeout, func(buf []byte, _ bool) (int, int) {
+	return k.read(co, b, timeout, maxRead, func(buf []byte, eof bool) (int, int) {
 		switch {
-		case n == 0:
+		case n == 0 || eof && len(buf) < n:
 			return len(buf), len(buf)
 		case len(buf) >= n:
 			return n, n
@@ -423,22 +427,26 @@ func socketRead(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	})
 }
 
-// socketReadline returns the next line without its separator.
+// socketReadline returns the next line without its separator. What follows the last separator of a stream is no line: it
+// may be the half of one that was cut off, and "DEL a" must not be done for "DEL abc".
 func socketReadline(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	timeout, kwargs, err := takeTimeout(b, kwargs)
 	if err != nil {
 		return nil, err
 	}
 	var k *socket
-	sep := "\n"
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "socket", &k, "separator?", &sep); err != nil {
+	sep, limit := "\n", defaultLine
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "socket", &k, "separator?", &sep, "limit?", &limit); err != nil {
 		return nil, err
 	}
-	if sep == "" {
+	switch {
+	case sep == "":
 		return nil, fmt.Errorf("%s: separator: got an empty string", b.Name())
+	case limit < 1 || limit > maxRead:
+		return nil, fmt.Errorf("%s: limit: got %d, want 1 to %d", b.Name(), limit, maxRead)
 	}
-	return k.read(co, b, timeout, func(buf []byte, _ bool) (int, int) {
-		if i := bytes.Index(buf, []byte(sep)); i >= 0 {
+	return k.read(co, b, timeout, limit, func(buf []byte, _ bool) (int, int) {
+		if i := bytes.Index(buf[:min(len(buf), limit+len(sep))], []byte(sep)); i >= 0 {
 			return i, i + len(sep)
 		}
 		return 0, 0
