@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"path"
 	"runtime"
 	"runtime/debug"
 	"time"
 
+	"skynet/scripts"
 	"skynet/sim"
 	"skynet/sim/shrink"
 	"skynet/sim/sweep"
@@ -19,7 +22,7 @@ func simulate(s *State, o simOptions) error {
 	sims := make([]*sim.Simulation, len(o.scenarios))
 	for i, name := range o.scenarios {
 		var err error
-		if sims[i], err = sim.Load(s.Files.ReadFile, name); err != nil {
+		if sims[i], err = sim.Load(orShipped(s.Files.ReadFile), name); err != nil {
 			return inputError{err}
 		}
 	}
@@ -41,6 +44,19 @@ func simulate(s *State, o simOptions) error {
 		}
 		return nil
 	})
+}
+
+// orShipped reads a script that is not where its scenario names it from among the shipped ones, as the run command does.
+func orShipped(read func(name string) ([]byte, error)) func(name string) ([]byte, error) {
+	return func(name string) ([]byte, error) {
+		text, err := read(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			if shipped, e := fs.ReadFile(scripts.FS, path.Base(name)); e == nil {
+				return shipped, nil
+			}
+		}
+		return text, err
+	}
 }
 
 // roomForGarbage lets the heap grow to five times what is alive, a few megabytes, before it is collected: with the usual
