@@ -51,6 +51,7 @@ type cluster struct {
 	peers    map[string]*peer
 	links    []*clusterLink // all that are open, in the order they opened
 	dirty    []*clusterLink // those with output to write
+	beating  bool           // the next beat is set
 	exported sync.Map       // name -> *Service, for other nodes only
 	listener vnet.Listener
 }
@@ -248,13 +249,21 @@ func (c *cluster) newLink(p *peer) *clusterLink {
 func (c *cluster) add(l *clusterLink) {
 	c.svc.addCloser(l)
 	c.links = append(c.links, l)
-	if len(c.links) == 1 {
-		c.svc.addWait(nil, func(bool) { c.beat() }, c.now().Add(c.config.Heartbeat))
+	c.beatLater()
+}
+
+// beatLater sets the next beat. There is one for all links, also if the last of them goes and another comes before it.
+func (c *cluster) beatLater() {
+	if c.beating || len(c.links) == 0 {
+		return
 	}
+	c.beating = true
+	c.svc.addWait(nil, func(bool) { c.beat() }, c.now().Add(c.config.Heartbeat))
 }
 
 // beat lets every link say that it is alive, and find out whether its peer still is.
 func (c *cluster) beat() {
+	c.beating = false
 	now := c.now()
 	for _, l := range append([]*clusterLink(nil), c.links...) {
 		if err := l.state.Tick(now); err != nil {
@@ -264,9 +273,7 @@ func (c *cluster) beat() {
 		l.forgetExpired(now)
 		c.markDirty(l)
 	}
-	if len(c.links) > 0 {
-		c.svc.addWait(nil, func(bool) { c.beat() }, now.Add(c.config.Heartbeat))
-	}
+	c.beatLater()
 }
 
 func (c *cluster) markDirty(l *clusterLink) {

@@ -13,7 +13,7 @@ import (
 )
 
 // pair starts two nodes that know each other, "a" with a caller and "b" with a callee.
-func pair(t *testing.T, w *runtimetest.World) {
+func pair(t *testing.T, w *runtimetest.World) (a, b *runtime.Node) {
 	t.Helper()
 	w.Scripts(testScripts(t))
 	w.Limits = testLimits
@@ -22,10 +22,11 @@ func pair(t *testing.T, w *runtimetest.World) {
 		w.Silence = 400 * time.Millisecond
 	}
 	w.Cluster("a", "b")
-	w.Node("a")
+	a = w.Node("a")
 	launchAs(t, w, "a", "caller", "lib/caller.star")
-	w.Node("b")
+	b = w.Node("b")
 	launchAs(t, w, "b", "callee", "lib/callee.star")
+	return a, b
 }
 
 // launchAs launches a script under a name.
@@ -239,6 +240,25 @@ func TestClusterSilence(t *testing.T) {
 			v, err := w.Call("a", "caller", "kind", "b", "callee", "notes")
 			return err == nil && strings.Contains(v.String(), "heard")
 		})
+	})
+}
+
+// TestClusterBeats breaks a link again and again, each time for a new one: there is still one heartbeat.
+func TestClusterBeats(t *testing.T) {
+	runtimetest.RunVirtual(t, func(t *testing.T, w *runtimetest.World) {
+		a, b := pair(t, w)
+		for range 5 {
+			w.Fabric().Reset("a", "b")
+			w.Until("the link is back", func() bool {
+				v, err := w.Call("a", "caller", "kind", "b", "callee", "one", 2)
+				return err == nil && v.String() == "2"
+			})
+		}
+		for _, n := range []*runtime.Node{a, b} {
+			if beats := n.Beats(); beats != 1 {
+				t.Errorf("node %s: got %d heartbeats, want 1", n.Name(), beats)
+			}
+		}
 	})
 }
 

@@ -36,6 +36,7 @@ type clusterLink struct {
 
 	mu       sync.Mutex // guards what the network's events touch
 	in       []byte
+	paused   bool // in is so long that the stream was told to wait
 	opened   bool
 	writable bool
 	closed   bool
@@ -66,11 +67,19 @@ func (l *clusterLink) Opened(vnet.Conn) {
 	l.notify()
 }
 
+// maxInput is the number of bytes at which a link stops reading until the cluster's service has handled them: a node that
+// sends faster than they can be handled waits, instead of filling this one's memory.
+const maxInput = 1 << 20
+
 // Data implements [vnet.Handler].
-func (l *clusterLink) Data(_ vnet.Conn, p []byte) {
+func (l *clusterLink) Data(c vnet.Conn, p []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.in = append(l.in, p...)
+	if len(l.in) >= maxInput && !l.paused {
+		l.paused = true
+		c.Pause()
+	}
 	l.notify()
 }
 
@@ -99,10 +108,14 @@ func (l *clusterLink) Closed(_ vnet.Conn, reason error) {
 func (l *clusterLink) onChange() {
 	l.mu.Lock()
 	in, opened, writable, closed, reason := l.in, l.opened, l.writable, l.closed, l.reason
-	l.in, l.opened, l.writable, l.notified = nil, false, false, false
+	paused := l.paused
+	l.in, l.opened, l.writable, l.notified, l.paused = nil, false, false, false, false
 	l.mu.Unlock()
 	if l.gone {
 		return
+	}
+	if paused {
+		l.conn.Resume()
 	}
 	if writable {
 		l.backlog = 0
