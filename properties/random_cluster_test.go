@@ -34,14 +34,14 @@ type subject struct {
 // cluster is a random cluster with its work and its trouble: a plain value, so that it can be shrunk and printed.
 type cluster struct {
 	subject *subject
-	seed    uint64 // of the run
-	nodes   int
+	seed    uint64   // of the run
+	nodes   int      // how many
 	all     int      // clients there were before any was dropped
 	clients []string // that are left
 	ops     int      // that each client does
 	latency string   // a Starlark expression
 	net     string   // what else w.net is told
-	disk    string
+	disk    string   // a Starlark expression
 	faults  []scenario.Instance
 }
 
@@ -86,34 +86,43 @@ var amounts = map[scenario.Kind][3]int64{
 	scenario.Reorder: {1, 50, 10_000}, scenario.Slow: {1, 50, 1}, scenario.ClockStep: {-50, 50, 1e8},
 }
 
-// randomFault is a fault of any kind while the clients work, on nodes or clients.
+// kinds are what strikes; what cuts and stops nodes comes twice as often.
+var kinds = []scenario.Kind{
+	scenario.Partition, scenario.Partition, scenario.Crash, scenario.Crash, scenario.Pause, scenario.Latency, scenario.Loss,
+	scenario.Duplicate, scenario.Reorder, scenario.Reset, scenario.Hold, scenario.Slow, scenario.ClockStep, scenario.DiskFail,
+}
+
+// randomFault is a fault of any kind while the clients work.
 func (c cluster) randomFault(r *sched.Stream) scenario.Instance {
-	kind := pick(r, scenario.Partition, scenario.Partition, scenario.Crash, scenario.Crash, scenario.Pause, scenario.Latency,
-		scenario.Loss, scenario.Duplicate, scenario.Reorder, scenario.Reset, scenario.Hold, scenario.Slow, scenario.ClockStep,
-		scenario.DiskFail)
-	f := scenario.Instance{At: sched.Time(r.Between(1, 600)) * sched.Time(time.Millisecond), Fault: scenario.Concrete{Kind: kind}}
-	f.Until = f.At
-	if kind != scenario.Reset && kind != scenario.ClockStep {
+	f := scenario.Instance{At: sched.Time(r.Between(1, 600)) * sched.Time(time.Millisecond)}
+	f.Fault.Kind, f.Until = pick(r, kinds...), f.At
+	if f.Fault.Kind != scenario.Reset && f.Fault.Kind != scenario.ClockStep {
 		f.Until = f.At.Add(time.Duration(r.Between(1, 600)) * time.Millisecond)
 	}
-	if limits, ok := amounts[kind]; ok {
+	if limits, ok := amounts[f.Fault.Kind]; ok {
 		f.Fault.Amount = limits[2] * r.Between(limits[0], limits[1])
 	}
-	struck := c.nodeNames()
-	if c.subject.volatile != "" && kind != scenario.Crash {
-		struck = append(struck, c.subject.volatile)
-	}
-	onDisk := kind == scenario.DiskFail || kind == scenario.ClockStep
-	if kind == scenario.Partition || !onDisk && r.IntN(4) == 0 {
-		struck = slices.Concat(struck, c.clients)
-	}
-	if kind == scenario.Partition {
-		f.Fault.OneWay = r.IntN(3) == 0
-		f.Fault.Groups = split(r, struck)
+	struck := c.victims(r, f.Fault.Kind)
+	if f.Fault.Kind == scenario.Partition {
+		f.Fault.OneWay, f.Fault.Groups = r.IntN(3) == 0, split(r, struck)
 		return f
 	}
 	f.Fault.Groups = [][]string{part(r, struck)}
 	return f
+}
+
+// victims are whom a fault of this kind may strike: the nodes, at times also the clients, which have no disk and no use for a
+// wall clock.
+func (c cluster) victims(r *sched.Stream, kind scenario.Kind) []string {
+	names := c.nodeNames()
+	if c.subject.volatile != "" && kind != scenario.Crash {
+		names = append(names, c.subject.volatile)
+	}
+	onlyNodes := kind == scenario.DiskFail || kind == scenario.ClockStep
+	if kind == scenario.Partition || !onlyNodes && r.IntN(4) == 0 {
+		names = slices.Concat(names, c.clients)
+	}
+	return names
 }
 
 // part draws some of the names, at least one.
