@@ -427,10 +427,23 @@ func skynetWait(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	}
 	v, err := co.block("wait", token.String())
 	woken := v == starlark.True
-	if !woken && s.parked != nil {
+	if !woken && s.parkedUnder(token) == id { // else another coroutine waits for the token by now
 		s.parked.Delete(token) // the key is hashable: it was set
 	}
 	return starlark.Bool(woken), err
+}
+
+// parkedUnder is the wait of the coroutine that is parked under a token, 0 if there is none.
+func (s *Service) parkedUnder(token starlark.Value) waitID {
+	if s.parked == nil {
+		return 0
+	}
+	v, found, err := s.parked.Get(token)
+	if err != nil || !found {
+		return 0
+	}
+	id, _ := v.(starlark.Int).Uint64()
+	return waitID(id)
 }
 
 // skynetWakeup resumes the coroutine parked under a token; False if there is none.

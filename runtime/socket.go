@@ -336,7 +336,8 @@ func socketListen(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwarg
 	l, err := s.node.net.Listen(protocol, address, func(c vnet.Conn) vnet.Handler {
 		k := newSocket(s)
 		k.conn = c
-		m := message{kind: event, body: func() { s.serve(k, handler) }}
+		ended := goCaller(func(starlark.Value, *CallError) { c.Close() }) // the service has, before it knew of the stream
+		m := message{kind: event, body: func() { s.serve(k, handler) }, source: ended, session: 1}
 		if s.post(nil, &m) == putClosed {
 			return nil
 		}

@@ -50,6 +50,39 @@ func runScripts(t *testing.T, w *runtimetest.World, scripts map[string]string, n
 	}
 }
 
+// TestSocketOfAServiceThatEnds connects while the service that listens is busy with its last message: the stream, which it
+// has never seen, is closed.
+func TestSocketOfAServiceThatEnds(t *testing.T) {
+	runtimetest.RunVirtual(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(map[string]string{"server.star": `
+def init():
+    at.append(socket.listen(skynet.node() + ":0", lambda s: socket.read(s)))
+at = []
+def address():
+    return at[0].address
+def leave():
+    late = skynet.now() + 0.1
+    while skynet.now() < late:
+        pass
+    skynet.exit()
+`, "client.star": `
+def read(address):
+    return socket.read(socket.open(address), timeout = 5)
+`})
+		w.Node("server", "server.star")
+		w.Node("client", "client.star")
+		at, err := w.Call("server", "server", "address")
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := w.Go("server", "server", "leave")
+		w.Want("None", "client", "client", "read", string(at.(starlark.String)))
+		if _, err := left.Wait(); err == nil {
+			t.Error("leave: got a reply, want an error: the service has ended")
+		}
+	})
+}
+
 // TestSocketFaults is what only a virtual network can do on demand.
 func TestSocketFaults(t *testing.T) {
 	runtimetest.RunVirtual(t, func(t *testing.T, w *runtimetest.World) {
