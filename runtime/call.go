@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"fmt"
 	"sort"
 	"time"
@@ -27,7 +28,7 @@ func (co *coroutine) call(dest starlark.Value, command string, args starlark.Tup
 		return co.callRemote(remote.node, target{id: remote.id}, command, args, kwargs, timeout, false)
 	}
 	m := message{kind: request, command: command, source: s}
-	m.deadline = co.deadlineFor(cmpOr(timeout, s.node.limits.Call))
+	m.deadline = co.deadlineFor(cmp.Or(timeout, s.node.limits.Call))
 	if m.deadline <= s.turn.Now {
 		return nil, callErrorf(Timeout, false, "call of %q: the deadline of the request being handled has passed", command)
 	}

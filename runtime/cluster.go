@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sort"
@@ -29,8 +30,8 @@ type Cluster struct {
 
 // WithDefaults returns the settings with every zero duration set to its default.
 func (c Cluster) WithDefaults() Cluster {
-	c.Heartbeat = cmpOr(c.Heartbeat, time.Second)
-	c.Silence = cmpOr(c.Silence, 3*time.Second)
+	c.Heartbeat = cmp.Or(c.Heartbeat, link.DefaultHeartbeat)
+	c.Silence = cmp.Or(c.Silence, link.DefaultSilence)
 	return c
 }
 
@@ -136,7 +137,7 @@ func (co *coroutine) callRemote(node string, to target, command string, args sta
 	if err != nil {
 		return nil, fmt.Errorf("call of %q on node %s: %w", command, node, err)
 	}
-	deadline := co.deadlineFor(cmpOr(timeout, s.node.limits.Call))
+	deadline := co.deadlineFor(cmp.Or(timeout, s.node.limits.Call))
 	if deadline <= s.turn.Now {
 		return nil, callErrorf(Timeout, false, "call of %q on node %s: the deadline of the request being handled has passed", command, node)
 	}

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,21 +83,13 @@ type Limits struct {
 
 // WithDefaults returns the limits with every zero field set to its default.
 func (l Limits) WithDefaults() Limits {
-	l.Mailbox = cmpOr(l.Mailbox, 65_536)
-	l.Steps = cmpOr(l.Steps, 100_000_000)
-	l.Slice = cmpOr(l.Slice, 10_000)
-	l.Call = cmpOr(l.Call, 5*time.Second)
-	l.Launch = cmpOr(l.Launch, 30*time.Second)
-	l.ReadBuffer = cmpOr(l.ReadBuffer, 128<<10)
+	l.Mailbox = cmp.Or(l.Mailbox, 65_536)
+	l.Steps = cmp.Or(l.Steps, 100_000_000)
+	l.Slice = cmp.Or(l.Slice, 10_000)
+	l.Call = cmp.Or(l.Call, 5*time.Second)
+	l.Launch = cmp.Or(l.Launch, 30*time.Second)
+	l.ReadBuffer = cmp.Or(l.ReadBuffer, 128<<10)
 	return l
-}
-
-func cmpOr[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
 }
 
 // Node is a running node: a set of services on a scheduler. Its exported methods may be called from any goroutine in
@@ -144,7 +137,7 @@ func NewNode(c Config) (*Node, error) {
 	}
 	c.Limits = c.Limits.WithDefaults()
 	n := &Node{
-		name: cmpOr(c.Name, "node"), incarnation: c.Incarnation, index: c.Index,
+		name: cmp.Or(c.Name, "node"), incarnation: c.Incarnation, index: c.Index,
 		sched: c.Scheduler, net: c.Network, store: c.Store, programs: c.Programs,
 		coroutines: c.Coroutines, logTo: c.Log, handlers: c.Handlers, limits: c.Limits, trace: c.Trace,
 		unique: make(map[string]*uniqueLaunch), queries: make(map[string][]query),

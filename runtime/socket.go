@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"sync"
 	"time"
@@ -204,7 +205,7 @@ func (k *socket) write(co *coroutine, b *starlark.Builtin, timeout time.Duration
 	if !full {
 		return starlark.True, nil
 	}
-	k.writer = co.svc.addWait(co, nil, deadlineAfter(co, cmpOr(timeout, co.svc.node.limits.Call)))
+	k.writer = co.svc.addWait(co, nil, deadlineAfter(co, cmp.Or(timeout, co.svc.node.limits.Call)))
 	v, err := co.block("write", k.String())
 	k.writer = 0
 	if err != nil {
@@ -379,7 +380,7 @@ func socketOpen(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	}
 	co.charge()
 	k := newSocket(s)
-	k.reader = s.addWait(co, nil, co.now().Add(cmpOr(timeout, s.node.limits.Call)))
+	k.reader = s.addWait(co, nil, co.now().Add(cmp.Or(timeout, s.node.limits.Call)))
 	if k.conn, err = s.node.net.Dial(protocol, address, k); err != nil {
 		s.waits.take(k.reader)
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)

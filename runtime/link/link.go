@@ -33,7 +33,7 @@ const Version = 1
 // The defaults of [Config], and the limits of names.
 const (
 	DefaultHeartbeat = time.Second
-	DefaultSilence   = 5 * time.Second
+	DefaultSilence   = 3 * time.Second
 	DefaultMaxFrame  = wire.MaxSize + 64<<10 // the largest message and room for its envelope
 
 	MaxName  = 255 // bytes of the name of a node, a service, a command or a kind of failure
