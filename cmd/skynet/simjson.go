@@ -7,22 +7,23 @@ import (
 
 // simResult is what sim --format json prints for one scenario. docs/command-line.md describes it; it is stable.
 type simResult struct {
-	Scenario       string       `json:"scenario"`
-	Expect         string       `json:"expect"`
-	OK             bool         `json:"ok"`
-	Seeds          uint64       `json:"seeds"`
-	Passed         uint64       `json:"passed"`
-	Failed         uint64       `json:"failed"`
-	Unknown        uint64       `json:"unknown"`
-	Steps          uint64       `json:"steps"`
-	VirtualSeconds float64      `json:"virtual_seconds"`
-	WallSeconds    float64      `json:"wall_seconds"`
-	Interrupted    bool         `json:"interrupted"`
-	Hash           string       `json:"hash,omitempty"`
-	Failures       []simFailure `json:"failures"`
-	Checks         []simCheck   `json:"checks"`
-	Faults         []simFault   `json:"faults"`
-	Shrunk         *simShrunk   `json:"shrunk,omitempty"`
+	Scenario       string         `json:"scenario"`
+	Expect         string         `json:"expect"`
+	OK             bool           `json:"ok"`
+	Seeds          uint64         `json:"seeds"`
+	Passed         uint64         `json:"passed"`
+	Failed         uint64         `json:"failed"`
+	Unknown        uint64         `json:"unknown"`
+	Steps          uint64         `json:"steps"`
+	VirtualSeconds float64        `json:"virtual_seconds"`
+	WallSeconds    float64        `json:"wall_seconds"`
+	Interrupted    bool           `json:"interrupted"`
+	Hash           string         `json:"hash,omitempty"`
+	Failures       []simFailure   `json:"failures"`
+	Checks         []simCheck     `json:"checks"`
+	Operations     []simOperation `json:"operations"`
+	Faults         []simFault     `json:"faults"`
+	Shrunk         *simShrunk     `json:"shrunk,omitempty"`
 }
 
 type simFailure struct {
@@ -38,6 +39,14 @@ type simCheck struct {
 	OK      uint64 `json:"ok"`
 	Failed  uint64 `json:"failed"`
 	Unknown uint64 `json:"unknown"`
+}
+
+type simOperation struct {
+	Name    string `json:"name"`
+	OK      uint64 `json:"ok"`
+	Fail    uint64 `json:"fail"`
+	Unknown uint64 `json:"unknown"`
+	Why     string `json:"why,omitempty"`
 }
 
 type simFault struct {
@@ -66,7 +75,7 @@ func (x *simulation) printJSON() error {
 	r := simResult{
 		Scenario: x.name, Expect: "passes", OK: sum.Well(), Seeds: sum.Seeds, Passed: sum.Passed, Failed: sum.Failed, Unknown: sum.Unknown,
 		Steps: sum.Steps, VirtualSeconds: sum.Virtual.Seconds(), WallSeconds: x.wall.Seconds(), Interrupted: sum.Interrupted,
-		Failures: []simFailure{}, Checks: []simCheck{}, Faults: []simFault{}, Shrunk: x.shrunkJSON(),
+		Failures: []simFailure{}, Checks: []simCheck{}, Operations: []simOperation{}, Faults: []simFault{}, Shrunk: x.shrunkJSON(),
 	}
 	if sum.ExpectFails {
 		r.Expect = "fails"
@@ -79,6 +88,9 @@ func (x *simulation) printJSON() error {
 	}
 	for _, c := range sum.Checks {
 		r.Checks = append(r.Checks, simCheck{c.Name, c.Kind, c.OK, c.Failed, c.Unknown})
+	}
+	for _, o := range sum.Operations {
+		r.Operations = append(r.Operations, simOperation(o))
 	}
 	for _, f := range sum.Faults {
 		r.Faults = append(r.Faults, simFault{f.Name, f.What, f.Strikes, f.Bit, f.Effects.String()})

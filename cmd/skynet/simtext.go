@@ -54,6 +54,7 @@ func (x *simulation) printText() error {
 	} else {
 		x.checks(&b)
 	}
+	x.operations(&b)
 	x.faults(&b)
 	x.failures(&b)
 	x.shrunk(&b)
@@ -145,6 +146,20 @@ func (x *simulation) checks(b *strings.Builder) {
 	})
 }
 
+// operations are what the clients did, counted.
+func (x *simulation) operations(b *strings.Builder) {
+	if len(x.sum.Operations) == 0 {
+		return
+	}
+	b.WriteString("\n")
+	table(b, func(w *tabwriter.Writer) {
+		fmt.Fprint(w, "  operation\tok\tfail\tunknown\n")
+		for _, o := range x.sum.Operations {
+			fmt.Fprintf(w, "  %s\t%d\t%d\t%d\n", o.Name, o.OK, o.Fail, o.Unknown)
+		}
+	})
+}
+
 func (x *simulation) faults(b *strings.Builder) {
 	if len(x.sum.Faults) == 0 {
 		return
@@ -228,6 +243,7 @@ func (x *simulation) end(b *strings.Builder) {
 	default:
 		fmt.Fprintf(b, "%s: the sweep has not seen what it was written for\n", x.red("FAILED"))
 	}
+	x.refused(b)
 	if sum.Seeds > 1 {
 		x.unseen(b)
 	}
@@ -236,6 +252,17 @@ func (x *simulation) end(b *strings.Builder) {
 	}
 	if len(sum.Failures) > 0 && !x.shrink && !sum.ExpectFails {
 		fmt.Fprintf(b, "reduce: %s --shrink\n", x.replay(sum.Failures[0].Seed))
+	}
+}
+
+// refused names the operations that were never answered, and says why: mostly a mistake in a script.
+func (x *simulation) refused(b *strings.Builder) {
+	for _, o := range x.sum.Refused() {
+		fmt.Fprintf(b, "  operation %q never succeeded", o.Name)
+		if o.Why != "" {
+			fmt.Fprintf(b, ": %s", cut(o.Why, shownWidth))
+		}
+		b.WriteString("\n")
 	}
 }
 

@@ -7,8 +7,8 @@ import (
 	"skynet/sim/scenario"
 )
 
-// Long is the number of seeds from which on a sweep must have seen what it was written for: that each fault had an effect
-// and that each sometimes(...) was reached. A shorter one only reports what it has not seen.
+// Long is the number of seeds from which on a sweep must have seen what it was written for: that each fault had an effect,
+// that each sometimes(...) was reached and that each operation was answered. A shorter one only reports what it has not seen.
 const Long = 20
 
 // Of the failures the first ones are kept, and of some of them what was found.
@@ -32,6 +32,8 @@ type Summary struct {
 	Checks   []Check   // in the order of the verdict
 	Faults   []Fault   // in the order of the trouble
 	Failures []Failure // of the lowest seeds, in their order; bounded
+
+	Operations []Operation // of the clients, by name
 
 	ExpectFails bool // the scenario says so
 	Interrupted bool // the context ended before all seeds were run
@@ -103,7 +105,7 @@ func (s *Summary) Well() bool {
 	if s.ExpectFails {
 		return s.Failed > 0
 	}
-	seen := s.Seeds < Long || len(s.Idle()) == 0 && len(s.Missed()) == 0
+	seen := s.Seeds < Long || len(s.Idle()) == 0 && len(s.Missed()) == 0 && len(s.Refused()) == 0
 	return !s.Interrupted && s.Passed == s.Seeds && seen
 }
 
@@ -121,12 +123,14 @@ type report struct {
 	unknown       bool
 	checks        []sim.Verdict
 	faults        []Fault
+	operations    []Operation
 }
 
 // reduce fills r from the result of its run. It only reads the summary, and may be called by several workers.
 func (s *Summary) reduce(r *report, result *sim.Result) {
 	r.hash, r.steps, r.events, r.virtual = result.Hash, result.Steps, result.Events, result.Virtual
 	r.failed, r.unknown = result.Failed, result.Undecided() != nil
+	r.operations = operations(result.History)
 	r.checks = make([]sim.Verdict, len(s.Checks))
 	for _, c := range result.Checks {
 		if i, ok := s.checks[c.Name]; ok {
@@ -165,6 +169,9 @@ func (s *Summary) add(r report) {
 		s.Unknown++
 	default:
 		s.Passed++
+	}
+	for _, o := range r.operations {
+		s.Operations = addOperation(s.Operations, o)
 	}
 	for i, v := range r.checks {
 		s.Checks[i].add(v)

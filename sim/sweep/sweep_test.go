@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"skynet/sim"
+	"skynet/sim/history"
 	"skynet/sim/scenario"
 )
 
@@ -174,11 +175,12 @@ func TestDivergenceEndsTheSweep(t *testing.T) {
 }
 
 func TestWell(t *testing.T) {
-	const idle, missed = true, true
+	const idle, missed, refused = true, true, true
 	for _, c := range []struct {
 		name                      string
 		seeds, failed, unknown    uint64
 		idle, missed, interrupted bool
+		refused                   bool
 		passes, fails             bool // whether it is well for a scenario that must pass, and for one that must fail
 	}{
 		{name: "all pass", seeds: 50, passes: true},
@@ -188,6 +190,8 @@ func TestWell(t *testing.T) {
 		{name: "a fault without effect in a short sweep", seeds: Long - 1, idle: idle, passes: true},
 		{name: "a sometimes missed in a long sweep", seeds: Long, missed: missed},
 		{name: "a sometimes missed by one seed", seeds: 1, missed: missed, passes: true},
+		{name: "an operation refused in a long sweep", seeds: Long, refused: refused},
+		{name: "an operation refused in a short sweep", seeds: Long - 1, refused: refused, passes: true},
 		{name: "interrupted", seeds: 10, interrupted: true},
 		{name: "interrupted after a failure", seeds: 10, failed: 1, interrupted: true, fails: true},
 	} {
@@ -201,6 +205,10 @@ func TestWell(t *testing.T) {
 			if !c.missed {
 				s.Checks[1].OK = 1
 			}
+			s.Operations = []Operation{{Name: "get", OK: 1, Unknown: 3}, {Name: "put", Fail: 4}}
+			if !c.refused {
+				s.Operations[1].OK = 1
+			}
 			if got := s.Well(); got != c.passes {
 				t.Errorf("Well() = %v, want %v", got, c.passes)
 			}
@@ -208,6 +216,28 @@ func TestWell(t *testing.T) {
 				t.Errorf("Well() of a scenario that must fail = %v, want %v", s.Well(), c.fails)
 			}
 		})
+	}
+}
+
+func TestOperationsAreCounted(t *testing.T) {
+	op := func(name string, o history.Outcome, why string) history.Operation {
+		return history.Operation{Op: name, Outcome: o, Error: why}
+	}
+	s := newSummary(made())
+	for _, ops := range [][]history.Operation{
+		{op("put", history.Unknown, ""), op("get", history.OK, ""), op("put", history.Fail, "denied: a")},
+		{op("put", history.Fail, "denied: b"), op("del", history.Unknown, "timeout"), op("get", history.OK, "")},
+	} {
+		var r report
+		s.reduce(&r, &sim.Result{History: history.History{Operations: ops}})
+		s.add(r)
+	}
+	want := []Operation{{Name: "del", Unknown: 1, Why: "timeout"}, {Name: "get", OK: 2}, {Name: "put", Fail: 2, Unknown: 1, Why: "denied: a"}}
+	if !reflect.DeepEqual(s.Operations, want) {
+		t.Errorf("got %+v, want %+v", s.Operations, want)
+	}
+	if got := s.Refused(); !reflect.DeepEqual(got, []Operation{want[0], want[2]}) {
+		t.Errorf("refused: got %+v, want del and put", got)
 	}
 }
 
