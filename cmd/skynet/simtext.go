@@ -102,14 +102,15 @@ func (x *simulation) verdicts(b *strings.Builder) {
 	}
 }
 
-// found is what a check found, with its evidence.
+// found is what a check found, with its evidence. The middle of a long one is left out: its end says what was wrong.
 func found(b *strings.Builder, c sim.CheckResult) {
 	fmt.Fprintf(b, "\n  %s at %v: %s\n", c.Name, c.At, c.Message)
-	for i, line := range narrow(c.Evidence) {
-		if i == shownEvidence {
-			fmt.Fprintf(b, "    … and %d more lines; --report FILE has them all\n", len(c.Evidence)-i)
-			break
-		}
+	lines := narrow(c.Evidence)
+	if hidden := len(lines) - shownEvidence; hidden > 1 {
+		note := fmt.Sprintf("… %d more lines; --report FILE has them all", hidden)
+		lines = slices.Replace(slices.Clone(lines), shownEvidence/2, shownEvidence/2+hidden, note)
+	}
+	for _, line := range lines {
 		fmt.Fprintf(b, "    %s\n", line)
 	}
 }
