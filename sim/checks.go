@@ -33,6 +33,7 @@ type CheckResult struct {
 	Message    string        // why, in one line; empty for a check that held
 	Evidence   []string      // more lines
 	At         time.Duration // the virtual time at which it was decided
+	Mistake    bool          // it failed because its predicate or its model ended with an error: it has not looked at the services
 }
 
 // predicateSteps bounds one evaluation of a predicate, in Starlark steps: about a second.
@@ -149,8 +150,8 @@ func (j *judge) holds(c *scenario.Check, r *CheckResult, now sched.Time) (holds,
 	v, err := starlark.Call(j.thread, c.Predicate, starlark.Tuple{j.view}, nil)
 	if err != nil {
 		message, backtrace := runtime.Describe(err)
-		r.Evidence = lines(backtrace)
-		j.fail(r, now, fmt.Sprintf("%s: %s", c.Name, message))
+		r.Evidence, r.Mistake = lines(backtrace), true
+		j.fail(r, now, message)
 		return false, false
 	}
 	return bool(v.Truth()), true
@@ -263,7 +264,7 @@ func (j *judge) linearizable(i int, r *CheckResult, h history.History) {
 	case check.Undecided:
 		r.Verdict, r.Message = Unknown, fmt.Sprintf("undecided after %d states%s", v.States, where)
 	default:
-		r.Verdict, r.Message = Failed, v.Err.Error()
+		r.Verdict, r.Message, r.Mistake = Failed, v.Err.Error(), true
 	}
 }
 

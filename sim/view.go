@@ -7,7 +7,6 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
 
-	"skynet/runtime/diag"
 	"skynet/sched"
 	"skynet/sim/history"
 )
@@ -315,9 +314,5 @@ func (s stateView) Attr(name string) (starlark.Value, error) {
 	if v, ok := globals[name]; ok {
 		return v, nil
 	}
-	hint := ""
-	if near, ok := diag.Nearest(name, globals.Keys()); ok {
-		hint = fmt.Sprintf(" (did you mean %s?)", near)
-	}
-	return nil, starlark.NoSuchAttrError(fmt.Sprintf("%s has no global %q%s", s.machine.spec.Main, name, hint))
+	return nil, starlark.NoSuchAttrError(fmt.Sprintf("%s has no global %q", s.machine.spec.Main, name))
 }

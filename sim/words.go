@@ -30,7 +30,9 @@ func clientManual() []scenario.Word {
 				"effect, a service returns a value that the model understands. The stock models know the operations " +
 				"by these names: read(), write(value), cas(old, new) for register; get(key), put(key, value), delete(key), cas(key, old, new), " +
 				"append(key, value) for kv; enqueue(value), dequeue() for queue; add(value), remove(value), contains(value), read() for set; " +
-				"acquire(), release(), use(token) for lock.",
+				"acquire(), release(), use(token) for lock. What writes return is not looked at. None is what was never written and what an empty queue " +
+				"gives; cas, contains, release and use return True or False, read of a set a list, acquire True or a growing number (a fencing token), " +
+				"and False or None if the lock is taken.",
 			Example: "def work(c):\n    r = c.op(\"put\", c.pick(\"abc\"), c.fresh())\n    if not r.ok:\n        log.info(\"failed\", why = str(r.error))",
 		},
 		{
@@ -86,7 +88,8 @@ func viewManual() []scenario.Word {
 		{
 			Name: "s.nodes", Section: secView, Signature: `s.nodes(pattern = "*")`,
 			Text: "The nodes whose name matches. A node has name, up (its main service runs), state (the globals of its main service: n.state.counts; " +
-				"None while it is down) and get(name, default = None) for one of them.",
+				"each is None while the node is down and, at the start, until its script has got that far) and get(name, default = None) for one of " +
+				"them. A predicate that needs more than None should look at s.up().",
 			Example: `verdict = checks(never("too many", lambda s: any([len(n.get("queue", [])) > 9 for n in s.nodes("n*")])))`,
 		},
 		{

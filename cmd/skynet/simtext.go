@@ -229,6 +229,9 @@ func (x *simulation) end(b *strings.Builder) {
 	b.WriteString("\n")
 	sum := x.sum
 	switch {
+	case sum.ExpectFails && sum.Mistakes > 0:
+		fmt.Fprintf(b, "%s: a check ended with an error in %d of %d seeds, which is not the failure that is expected\n",
+			x.red("FAILED"), sum.Mistakes, sum.Seeds)
 	case sum.ExpectFails && sum.Failed > 0:
 		fmt.Fprintf(b, "%s as expected: %s fails\n", x.green("ok"), sum.Failures[0].Check)
 	case sum.ExpectFails:

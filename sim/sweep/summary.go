@@ -28,6 +28,8 @@ type Summary struct {
 	Twice         uint64        // seeds run twice, with equal outcome
 	// Hash is that of the run, if there was one seed; of several it is made of their hashes in the order of the seeds.
 	Hash uint64
+	// Mistakes are those of Failed in which a predicate or a model ended with an error: they show nothing of the services.
+	Mistakes uint64
 
 	Checks   []Check   // in the order of the verdict
 	Faults   []Fault   // in the order of the trouble
@@ -62,6 +64,7 @@ type Failure struct {
 	Seed, Hash uint64
 	Check      string
 	Message    string // in one line; of the first hundred only
+	Mistake    bool   // as in [sim.CheckResult]
 }
 
 func newSummary(sc *scenario.Scenario) *Summary {
@@ -99,11 +102,11 @@ func (s *Summary) Missed() []Check {
 	return missed
 }
 
-// Well reports whether the sweep came to what the scenario expects: that a seed fails, or that every seed passes and a
+// Well reports whether the sweep came to what the scenario expects: that a seed fails, and none by a mistake, or that every seed passes and a
 // [Long] sweep has seen what it was written for.
 func (s *Summary) Well() bool {
 	if s.ExpectFails {
-		return s.Failed > 0
+		return s.Failed > 0 && s.Mistakes == 0
 	}
 	seen := s.Seeds < Long || len(s.Idle()) == 0 && len(s.Missed()) == 0 && len(s.Refused()) == 0
 	return !s.Interrupted && s.Passed == s.Seeds && seen
@@ -195,7 +198,10 @@ func (c *Check) add(v sim.Verdict) {
 }
 
 func (s *Summary) addFailure(r report) {
-	f := Failure{Seed: r.seed, Hash: r.hash, Check: r.failed.Name}
+	f := Failure{Seed: r.seed, Hash: r.hash, Check: r.failed.Name, Mistake: r.failed.Mistake}
+	if f.Mistake {
+		s.Mistakes++
+	}
 	if len(s.Failures) < keptMessages {
 		f.Message = r.failed.Message
 	}

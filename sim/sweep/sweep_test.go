@@ -180,11 +180,12 @@ func TestWell(t *testing.T) {
 		name                      string
 		seeds, failed, unknown    uint64
 		idle, missed, interrupted bool
-		refused                   bool
+		refused, mistake          bool
 		passes, fails             bool // whether it is well for a scenario that must pass, and for one that must fail
 	}{
 		{name: "all pass", seeds: 50, passes: true},
 		{name: "one fails", seeds: 50, failed: 1, fails: true},
+		{name: "one fails by a mistake", seeds: 50, failed: 1, mistake: true},
 		{name: "one is unknown", seeds: 50, unknown: 1},
 		{name: "a fault without effect in a long sweep", seeds: Long, idle: idle},
 		{name: "a fault without effect in a short sweep", seeds: Long - 1, idle: idle, passes: true},
@@ -206,6 +207,9 @@ func TestWell(t *testing.T) {
 				s.Checks[1].OK = 1
 			}
 			s.Operations = []Operation{{Name: "get", OK: 1, Unknown: 3}, {Name: "put", Fail: 4}}
+			if c.mistake {
+				s.Mistakes = 1
+			}
 			if !c.refused {
 				s.Operations[1].OK = 1
 			}
