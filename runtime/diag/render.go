@@ -29,6 +29,8 @@ func (f *formatter) problem(p problem) {
 	f.excerpt(line, p.pos)
 	if hint != "" {
 		fmt.Fprintf(&f.out, "hint: did you mean %s?\n", hint)
+	} else if other := notPython(msg, line); other != "" {
+		fmt.Fprintf(&f.out, "hint: %s\n", other)
 	}
 	if p.context != "" {
 		fmt.Fprintf(&f.out, "while: %s\n", p.context)
