@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	starlarkjson "go.starlark.net/lib/json"
 	starlarkmath "go.starlark.net/lib/math"
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
@@ -28,7 +27,7 @@ func Predeclared() starlark.StringDict {
 		"socket":  socketLibrary(),
 		"cluster": clusterLibrary(),
 		"store":   storeLibrary(),
-		"json":    starlarkjson.Module,
+		"json":    jsonModule(),
 		"math":    starlarkmath.Module,
 	}
 	names.Freeze()

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -61,9 +62,46 @@ func (r *record) String() string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(name + " = " + r.values[i].String())
+		b.WriteString(name + " = ")
+		if r.within(r.values[i], make(map[starlark.Value]bool)) {
+			b.WriteString("...") // a cycle, which would print for ever
+		} else {
+			b.WriteString(r.values[i].String())
+		}
 	}
 	return b.String() + ")"
+}
+
+// within tells whether v holds r, at whatever depth. What is in seen has been looked at.
+func (r *record) within(v starlark.Value, seen map[starlark.Value]bool) bool {
+	var parts []starlark.Value
+	switch v := v.(type) {
+	case *record:
+		if v == r {
+			return true
+		}
+		parts = v.values
+	case starlark.Tuple:
+		parts = v
+	case *starlark.List:
+		parts = slices.Collect(v.Elements())
+	case *starlark.Dict:
+		for _, value := range v.Entries() {
+			parts = append(parts, value)
+		}
+	case *starlarkstruct.Struct:
+		for _, name := range v.AttrNames() {
+			value, _ := v.Attr(name)
+			parts = append(parts, value)
+		}
+	}
+	if _, tuple := v.(starlark.Tuple); !tuple && len(parts) > 0 { // a tuple is no key, and only part of a cycle
+		if seen[v] {
+			return false
+		}
+		seen[v] = true
+	}
+	return slices.ContainsFunc(parts, func(part starlark.Value) bool { return r.within(part, seen) })
 }
 
 func (r *record) Type() string         { return "state" }
