@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
+	"math/bits"
 	"strings"
 	"time"
 )
@@ -92,8 +94,10 @@ func (t tally) line(elapsed time.Duration, bar bool) string {
 		fmt.Fprintf(&b, ", %s seeds/s, %s steps/s", short(t.done*1000/ms), short(t.steps*1000/ms))
 	}
 	if t.done > 0 && t.done < t.total {
-		left := elapsed / time.Duration(t.done) * time.Duration(t.total-t.done)
-		fmt.Fprintf(&b, ", %v left", left.Round(time.Second))
+		each, rest := uint64(max(elapsed, 0))/t.done, t.total-t.done
+		if high, left := bits.Mul64(each, rest); high == 0 && left <= math.MaxInt64 { // else: centuries
+			fmt.Fprintf(&b, ", %v left", time.Duration(left).Round(time.Second))
+		}
 	}
 	return b.String()
 }

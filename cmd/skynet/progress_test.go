@@ -64,6 +64,20 @@ func TestProgressNeverWraps(t *testing.T) {
 	}
 }
 
+func TestProgressOfAnEndlessSweep(t *testing.T) {
+	for _, c := range []struct {
+		total uint64
+		want  string
+	}{
+		{1 << 30, "s 2/1073741824 seeds, 0 failed, 0 seeds/s, 0 steps/s, 1491308h5m10s left"},
+		{1 << 60, "s 2/1152921504606846976 seeds, 0 failed, 0 seeds/s, 0 steps/s"},
+	} {
+		if got := (tally{name: "s", done: 2, total: c.total}).line(10*time.Second, false); got != c.want {
+			t.Errorf("line = %q, want %q", got, c.want)
+		}
+	}
+}
+
 func TestBar(t *testing.T) {
 	for _, c := range []struct {
 		done, total uint64

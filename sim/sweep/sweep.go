@@ -120,7 +120,7 @@ func (w *sweeper) start(ctx context.Context) {
 	for i := range min(ahead, w.Count) {
 		w.seeds <- i
 	}
-	for range max(w.Jobs, 1) {
+	for range min(uint64(max(w.Jobs, 1)), ahead, w.Count) { // more would find nothing to run
 		w.workers.Add(1)
 		go w.work(ctx) //determinism:ok each seed is a run of its own, and the order of their ends reaches no summary
 	}

@@ -97,7 +97,7 @@ func TestJobsDoNotMatter(t *testing.T) {
 	}
 	for _, stop := range []bool{false, true} {
 		want, wantTold := sweepWith(1, stop)
-		for _, jobs := range []int{0, 2, 4, 16} {
+		for _, jobs := range []int{0, 2, 4, 16, 1 << 30} {
 			if got, told := sweepWith(jobs, stop); !reflect.DeepEqual(got, want) || !reflect.DeepEqual(told, wantTold) {
 				t.Errorf("jobs %d: got %+v, want %+v", jobs, got, want)
 			}
