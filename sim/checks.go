@@ -92,11 +92,11 @@ func (j *judge) evaluate(c *scenario.Check, r *CheckResult, now sched.Time, calm
 	switch c.Kind {
 	case "always":
 		if holds, ok := j.holds(c, r, now); ok && !holds {
-			j.fail(r, now, fmt.Sprintf("%s does not hold at %v", c.Name, now))
+			j.fail(r, now, fmt.Sprintf("does not hold at %v", now))
 		}
 	case "never":
 		if holds, ok := j.holds(c, r, now); ok && holds {
-			j.fail(r, now, fmt.Sprintf("%s holds at %v", c.Name, now))
+			j.fail(r, now, fmt.Sprintf("holds at %v", now))
 		}
 	case "sometimes":
 		if j.happened(c, r, now) {
@@ -127,7 +127,7 @@ func (j *judge) eventually(c *scenario.Check, r *CheckResult, now sched.Time) {
 	case ok && holds:
 		j.decide(r, OK, now)
 	case ok && (now >= deadline || j.over):
-		r.Message = fmt.Sprintf("%s did not hold within %v after the last fault", c.Name, c.Within)
+		r.Message = fmt.Sprintf("did not hold within %v after the last fault", c.Within)
 		j.decide(r, Failed, now)
 		j.note(r)
 	}

@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -94,7 +96,7 @@ func (w *world) expand() (err error) {
 	}
 	w.schedule, err = scenario.Expand(trouble, w.options.Seed, w.plan.Cluster(), w.scenario.Limit)
 	if err != nil {
-		return fmt.Errorf("%s: %w", w.scenario.File, err)
+		return w.scenario.Blame("trouble", err)
 	}
 	return nil
 }
@@ -105,7 +107,9 @@ func (w *world) populate() error {
 	w.cluster = make(map[string]string, len(w.plan.Nodes))
 	for i := range w.plan.Nodes {
 		n := &w.plan.Nodes[i]
-		if _, err := w.sim.programs.Compile(n.Main); err != nil {
+		if _, err := w.sim.programs.Compile(n.Main); errors.Is(err, fs.ErrNotExist) {
+			return &scenario.Error{Pos: n.Pos, Msg: fmt.Sprintf("w.nodes: main: %v", err)}
+		} else if err != nil {
 			return err
 		}
 		m, err := newMachine(w, int32(i), n)

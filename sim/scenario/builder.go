@@ -41,7 +41,7 @@ func (b *builder) value() starlark.Value {
 
 func (b *builder) addNodes(thread *starlark.Thread, fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	count, speed, cores := 1, quantity{unit: speeds, n: 100}, 1
-	n := Node{Config: new(starlark.Dict)}
+	n := Node{Config: new(starlark.Dict), Pos: callerPos(thread)}
 	var initArgs starlark.Value
 	disk := diskArg{&n.Disk}
 	if err := unpack(fn, args, kwargs, "name", &n.Group, "count?", &count, "main", &n.Main, "args?", &initArgs,
@@ -55,7 +55,7 @@ func (b *builder) addNodes(thread *starlark.Thread, fn string, args starlark.Tup
 	if cores < 1 || cores > maxGroup {
 		return nil, fmt.Errorf("%s: got cores = %d, want 1 to %d", fn, cores, maxGroup)
 	}
-	n.Main = relative(callerPos(thread).Filename(), n.Main)
+	n.Main = relative(n.Pos.Filename(), n.Main)
 	n.Config.Freeze()
 	var err error
 	if n.Args, n.Kwargs, err = splitArgs(initArgs); err != nil {

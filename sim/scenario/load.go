@@ -213,6 +213,11 @@ func (sc *Scenario) read() error {
 	return nil
 }
 
+// Blame gives an error that shows only when a run begins the place where its global, such as trouble, is bound.
+func (sc *Scenario) Blame(global string, err error) *Error {
+	return errorAt(definition(sc.main.file, global), "%s", err)
+}
+
 // ownNames are the globals that mean nothing to this package, one of which may be misspelt.
 func (sc *Scenario) ownNames() []string {
 	return slices.DeleteFunc(sc.Globals.Keys(), func(name string) bool {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"go.starlark.net/starlark"
+	"go.starlark.net/syntax"
 
 	"skynet/sched"
 )
@@ -26,9 +27,10 @@ type Node struct {
 	Kwargs []starlark.Tuple // keyword arguments of its init, each a (name, value) pair
 	Config *starlark.Dict   // configuration of the node, frozen; never nil
 	Disk   Disk
-	Speed  int           // percent of the normal processor speed
-	Cores  int           // how many services run at a time
-	Skew   time.Duration // of the wall clock at the start
+	Speed  int             // percent of the normal processor speed
+	Cores  int             // how many services run at a time
+	Skew   time.Duration   // of the wall clock at the start
+	Pos    syntax.Position // of the call of w.nodes
 }
 
 // Disk says how a node's disk behaves. The zero value is a disk that keeps everything and takes no time.
