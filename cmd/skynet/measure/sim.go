@@ -3,6 +3,7 @@ package measure
 import (
 	"fmt"
 	"io/fs"
+	"runtime/debug"
 	"time"
 
 	"skynet/scenarios"
@@ -25,8 +26,12 @@ func simulating(scenario string, counted func(*sim.Result) float64) func() (*rig
 		if err != nil {
 			return nil, err
 		}
-		pool := sim.NewCoroutines()
-		return &rig{close: pool.Close, round: func(n int) (float64, error) {
+		pool, percent := sim.NewCoroutines(), debug.SetGCPercent(400) // as the sim command sets it
+		end := func() {
+			debug.SetGCPercent(percent)
+			pool.Close()
+		}
+		return &rig{close: end, round: func(n int) (float64, error) {
 			total, begun := 0.0, time.Now()
 			for seed := range n {
 				r, err := s.Run(sim.Options{Seed: uint64(seed), Coroutines: pool})
