@@ -31,6 +31,7 @@ type clusterLink struct {
 	pending map[uint64]*outgoing
 	session uint64
 	backlog int // bytes of requests since the stream's buffer was last known to be low
+	unread  int // bytes of all that was written since then
 	dirty   bool
 	changed func()
 
@@ -118,7 +119,7 @@ func (l *clusterLink) onChange() {
 		l.conn.Resume()
 	}
 	if writable {
-		l.backlog = 0
+		l.backlog, l.unread = 0, 0
 	}
 	if opened {
 		l.up = true
@@ -156,7 +157,11 @@ func (l *clusterLink) write() {
 		case err != nil:
 			l.drop(err)
 		case !full:
-			l.backlog = 0
+			l.backlog, l.unread = 0, 0
+		default:
+			if l.unread += len(out); l.unread > maxUnread {
+				l.drop(fmt.Errorf("the other node does not read: %d bytes wait for it", l.unread))
+			}
 		}
 	}
 }
@@ -164,6 +169,9 @@ func (l *clusterLink) write() {
 // maxBacklog bounds the bytes of requests that wait for the other node to read: beyond it, requests are refused. It has room
 // for several of the largest messages.
 const maxBacklog = 64 << 20
+
+// maxUnread bounds all that waits for the other node to read: a node that asks and asks, but takes no answers, loses its link.
+const maxUnread = 2 * maxBacklog
 
 // request sends a request, or queues it until both sides have said hello.
 func (l *clusterLink) request(out *outgoing) {
