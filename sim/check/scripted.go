@@ -31,13 +31,13 @@ const maxScriptSteps = 10_000_000
 //
 //   - init is the first state: None, a bool, a number, a string, bytes, or a list, tuple, dict or set of such. States
 //     are frozen, and equal exactly if Starlark says so.
-//   - step(state, op, args, result) returns (True, new_state) if the operation op with the list args could return
+//   - step(state, op, args, result) returns (True, new_state) if the operation op with the tuple args could return
 //     result in state, and None, False or (False, anything) if it could not. For an operation of unknown outcome result
 //     is [Unknown]; if step refuses it, it had no effect. step must be a function of its arguments alone.
 //   - partition(op, args) returns the key that the operation belongs to; nil stands for a single partition.
 //
 // thread makes a thread for each check; nil stands for a thread without a Print and a Load. An error of the script, or a
-// result of another form, is the verdict [Failed] with the script's backtrace.
+// result of another form, is the verdict [Failed] with the place in the script.
 func NewScripted(thread func() *starlark.Thread, init starlark.Value, step, partition starlark.Callable) (*Model, error) {
 	if step == nil {
 		return nil, errors.New("check: new scripted model: got no step function")
@@ -64,9 +64,8 @@ func prepareScripted(c *call) error {
 	for i, arg := range c.args {
 		args[i] = arg.Starlark()
 	}
-	list := starlark.NewList(args)
-	list.Freeze()
-	c.scripted = starlark.Tuple{starlark.String(c.op.Op), list, Unknown}
+	c.scripted = starlark.Tuple{starlark.String(c.op.Op), starlark.Tuple(args), Unknown}
+	c.scripted.Freeze()
 	if c.known {
 		c.scripted[2] = c.op.Value.Starlark()
 	}
@@ -116,9 +115,19 @@ func (r *search) script(f starlark.Callable, args starlark.Tuple) (starlark.Valu
 	got, err := starlark.Call(r.thread, f, args, nil)
 	var in *starlark.EvalError
 	if errors.As(err, &in) {
-		return nil, errors.New(in.Backtrace())
+		return nil, placed(in)
 	}
 	return got, err
+}
+
+// placed is an error in one line, which leads with the innermost place in a script.
+func placed(err *starlark.EvalError) error {
+	for i := range err.CallStack {
+		if pos := err.CallStack.At(i).Pos; pos.Line > 0 {
+			return fmt.Errorf("%s: %s", pos, err.Msg)
+		}
+	}
+	return errors.New(err.Msg)
 }
 
 // where names the function and its position, if it has one.
