@@ -240,6 +240,7 @@ func (x *simulation) end(b *strings.Builder) {
 		fmt.Fprintf(b, "%s: %s\n", x.red("FAILED"), sum.Failures[0].Check)
 	case sum.Unknown > 0:
 		fmt.Fprintf(b, "%s: %d of %d seeds could not be decided, which is not a pass\n", x.red("UNKNOWN"), sum.Unknown, sum.Seeds)
+		fmt.Fprintf(b, "  seed %d: %s: %s\nreplay: %s\n", sum.Undecided.Seed, sum.Undecided.Check, sum.Undecided.Message, x.replay(sum.Undecided.Seed))
 	case sum.Interrupted:
 		fmt.Fprintf(b, "%s\n", x.red("INTERRUPTED"))
 	case sum.Well():

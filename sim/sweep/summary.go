@@ -34,6 +34,8 @@ type Summary struct {
 	Checks   []Check   // in the order of the verdict
 	Faults   []Fault   // in the order of the trouble
 	Failures []Failure // of the lowest seeds, in their order; bounded
+	// Undecided is the lowest seed that counts as Unknown, and why; nil if there is none.
+	Undecided *Failure
 
 	Operations []Operation // of the clients, by name
 
@@ -123,7 +125,7 @@ type report struct {
 	steps, events uint64
 	virtual       time.Duration
 	failed        *sim.CheckResult
-	unknown       bool
+	unknown       *sim.CheckResult
 	checks        []sim.Verdict
 	faults        []Fault
 	operations    []Operation
@@ -132,7 +134,7 @@ type report struct {
 // reduce fills r from the result of its run. It only reads the summary, and may be called by several workers.
 func (s *Summary) reduce(r *report, result *sim.Result) {
 	r.hash, r.steps, r.events, r.virtual = result.Hash, result.Steps, result.Events, result.Virtual
-	r.failed, r.unknown = result.Failed, result.Undecided() != nil
+	r.failed, r.unknown = result.Failed, result.Undecided()
 	r.operations = operations(result.History)
 	r.checks = make([]sim.Verdict, len(s.Checks))
 	for _, c := range result.Checks {
@@ -168,8 +170,11 @@ func (s *Summary) add(r report) {
 	case r.failed != nil:
 		s.Failed++
 		s.addFailure(r)
-	case r.unknown:
+	case r.unknown != nil:
 		s.Unknown++
+		if s.Undecided == nil {
+			s.Undecided = &Failure{Seed: r.seed, Hash: r.hash, Check: r.unknown.Name, Message: r.unknown.Message}
+		}
 	default:
 		s.Passed++
 	}
