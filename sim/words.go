@@ -94,8 +94,9 @@ func viewManual() []scenario.Word {
 		},
 		{
 			Name: "s.up", Section: secView, Signature: `s.up(pattern = "*")`,
-			Text:    "The same, only those that are up.",
-			Example: `verdict = checks(sometimes("one is down", lambda s: len(s.up("n*")) < 3))`,
+			Text: "The same, only those that are up. A node whose script fails when it starts again after a crash stays down, which only a check " +
+				"such as this one notices.",
+			Example: `verdict = checks(eventually("all are back", lambda s: len(s.up("n*")) == 3))`,
 		},
 		{
 			Name: "s.facts", Section: secView, Signature: "s.facts(name)",
