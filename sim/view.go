@@ -195,7 +195,7 @@ func project(th *starlark.Thread, fn string, item, by starlark.Value) (starlark.
 		return nil, fmt.Errorf("%s: got %s, want the name of a field or a function", fn, by.Type())
 	}
 	if node, ok := item.(nodeView); ok {
-		value, err := stateView{node.machine}.Attr(name)
+		value, err := stateView(node).Attr(name)
 		if f, ok := value.(*starlark.Function); ok && err == nil {
 			return starlark.Call(th, f, nil, nil)
 		}

@@ -3,11 +3,13 @@ package store
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
 const (
@@ -26,10 +28,17 @@ var bucket = []byte("skynet") // never written to
 //
 // Apply writes to an overlay in memory, which Sync commits as one transaction; a program that never calls Sync commits
 // every 16 MiB.
-func OpenBolt(path string) (Store, error) {
+func OpenBolt(path string) (s Store, err error) {
+	// The file is mapped into memory. One that was cut short faults where it ends, which ends the process unless asked not to.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			s, err = nil, fmt.Errorf("store: open %s: the file is damaged: %v", path, p)
+		}
+	}()
 	options := &bbolt.Options{Timeout: lockWait, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType}
 	db, err := bbolt.Open(path, 0o600, options)
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bbolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("store: open %s: another process has it open", path)
 	}
 	if err != nil {

@@ -1,11 +1,34 @@
 package store
 
 import (
+	"errors"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"go.etcd.io/bbolt"
 )
+
+// TestShortFile: a file that lost its end, by a full disk or a copy that broke off, is refused.
+func TestShortFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	s, err := OpenBolt(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Apply([]Op{{Key: "a", Value: make([]byte, 100_000)}}), s.Sync(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range []int64{12_000, 9_000, 8_192, 5_000, 3_000} {
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := OpenBolt(path); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%d bytes: got %v, %v, want an error that names the file", size, s, err)
+		}
+	}
+}
 
 // TestFailedSyncKeepsEverything: after a commit that failed, reads see what they saw before, and the next Sync writes it.
 func TestFailedSyncKeepsEverything(t *testing.T) {

@@ -65,12 +65,6 @@ func (l *enabled[T]) find(seq uint64) int {
 	return sort.Search(len(acts), func(i int) bool { return acts[i].Seq >= seq })
 }
 
-// clear removes everything.
-func (l *enabled[T]) clear() {
-	clear(l.vals)
-	l.acts, l.vals, l.head = l.acts[:0], l.vals[:0], 0
-}
-
 // each calls f for every element, the youngest first, so that f may take the element it is given.
 func (l *enabled[T]) each(f func(i int, v T)) {
 	for i := l.len() - 1; i >= 0; i-- {

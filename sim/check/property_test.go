@@ -121,13 +121,12 @@ func draw(rng *sched.Stream, model string) (op string, args []history.Value) {
 
 // running is an operation of execute.
 type running struct {
-	handle  history.Handle
-	client  string
-	op      string
-	args    []history.Value
-	happens bool
-	done    bool // it has happened
-	result  history.Value
+	handle history.Handle
+	client string
+	op     string
+	args   []history.Value
+	done   bool // it has happened
+	result history.Value
 }
 
 // execute runs n random operations of up to four clients on the reference. Each happens at a random moment between its

@@ -37,6 +37,7 @@ type kcpConn struct {
 }
 
 func newKCP(session *kcp.UDPSession, options Options, closed func()) *kcpConn {
+	//lint:ignore SA1019 marked as deprecated without a substitute; without it a write is a message of limited size
 	session.SetStreamMode(true)
 	session.SetNoDelay(1, int(kcpTick/time.Millisecond), 2, 1) // the library's "fastest": resend after 2 skips, no congestion window
 	session.SetWindowSize(kcpWindow, kcpWindow)

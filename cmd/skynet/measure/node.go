@@ -30,12 +30,12 @@ type host struct {
 
 // newHost starts a node with so many workers, 0 for as many as the run command would take.
 func newHost(threads int, cluster runtime.Cluster, name string) (*host, error) {
-	h := &host{workers: workers.New(workers.Options{Threads: threads}), network: real.New(real.Options{})}
+	h := &host{workers: workers.New(workers.Options{Threads: threads, Headroom: workers.Headroom}), network: real.New(real.Options{})}
 	node, err := runtime.NewNode(runtime.Config{
 		Name: name, Scheduler: h.workers, Network: h.network, Programs: runtime.NewPrograms(readScript),
 		Limits: runtime.Limits{Steps: 1 << 60, Call: patience}, Cluster: cluster,
 		Handlers: map[string]func() runtime.Handler{
-			"go-echo": func() runtime.Handler { return goEcho{} }, "go-caller": func() runtime.Handler { return &goCaller{} },
+			"go-echo": func() runtime.Handler { return goEcho{} }, "go-caller": func() runtime.Handler { return goCaller{} },
 		},
 	})
 	if err != nil {
@@ -156,11 +156,11 @@ func (goEcho) Handle(_ *runtime.Context, _ string, args starlark.Tuple, _ []star
 }
 
 // goCaller calls an echo of its own.
-type goCaller struct{ echo starlark.Value }
+type goCaller struct{}
 
-func (g *goCaller) Init(ctx *runtime.Context, _ starlark.Tuple, _ []starlark.Tuple) error { return nil }
+func (goCaller) Init(_ *runtime.Context, _ starlark.Tuple, _ []starlark.Tuple) error { return nil }
 
-func (g *goCaller) Handle(ctx *runtime.Context, _ string, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+func (goCaller) Handle(ctx *runtime.Context, _ string, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 	n, err := starlark.AsInt32(args[0])
 	for i := 0; i < n && err == nil; i++ {
 		_, err = ctx.Call(starlark.String("echo"), "ping", starlark.Tuple{starlark.MakeInt(i)}, 0)

@@ -122,7 +122,7 @@ func open(o Options, programs *runtime.Programs) (*house, error) {
 	if h.store, err = openStore(c.Store); err != nil {
 		return nil, err
 	}
-	h.workers = workers.New(workers.Options{Threads: c.Threads, Seed: seed})
+	h.workers = workers.New(workers.Options{Threads: c.Threads, Seed: seed, Headroom: workers.Headroom})
 	h.network = &network{Network: real.New(real.Options{}), log: h.log}
 	h.node, err = runtime.NewNode(runtime.Config{
 		Name: c.Name, Incarnation: incarnation(time.Now()), Scheduler: h.workers, Network: h.network, Store: h.store,
