@@ -10,6 +10,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
 
+	"skynet/runtime/wire"
 	"skynet/sched"
 )
 
@@ -236,7 +237,7 @@ func scriptName(b *starlark.Builtin, args starlark.Tuple) (string, starlark.Tupl
 // launch copies the arguments of init, lets start hand the start message on, and waits for the address.
 func (co *coroutine) launch(b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple, start func(message) *CallError) (starlark.Value, error) {
 	s := co.svc
-	args, kwargs, err := copyArgs(args, kwargs)
+	args, kwargs, err := wire.CopyArgs(args, kwargs)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}

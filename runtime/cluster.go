@@ -305,7 +305,7 @@ func (c *cluster) remove(l *clusterLink) {
 // find returns the service that a request from another node is for.
 func (c *cluster) find(to target) (*Service, *CallError) {
 	if to.name != "" {
-		if s, ok := c.exported.Load(to.name); ok && c.node.service(s.(*Service).addr.id) != nil {
+		if s, ok := c.exported.Load(to.name); ok {
 			return s.(*Service), nil
 		}
 		if s := c.node.lookup(to.name); s != nil {
@@ -323,16 +323,9 @@ func (c *cluster) find(to target) (*Service, *CallError) {
 	return s, nil
 }
 
-// export gives a service a name that other nodes can call. A name of a service that has ended is free again.
+// export gives a service a name that other nodes can call.
 func (c *cluster) export(name string, s *Service) error {
-	if name == "" || len(name) > 255 {
-		return fmt.Errorf("got a name of %d bytes, want 1 to 255", len(name))
-	}
-	if other, taken := c.exported.LoadOrStore(name, s); taken && other != s {
-		if c.node.service(other.(*Service).addr.id) != nil {
-			return fmt.Errorf("%q is the name of %s already", name, other.(*Service).label)
-		}
-		c.exported.Store(name, s)
-	}
-	return nil
+	c.node.mu.Lock()
+	defer c.node.mu.Unlock()
+	return s.claim(&c.exported, name)
 }

@@ -243,6 +243,33 @@ func TestClusterSilence(t *testing.T) {
 	})
 }
 
+// TestClusterNamesEndWithTheirService registers names for other nodes, ends their service and gives one to the next.
+func TestClusterNamesEndWithTheirService(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(map[string]string{"named.star": `
+def init():
+    for name in ["one", "two"]:
+        cluster.register(name)
+        cluster.register(name)
+def leave():
+    skynet.exit()
+`})
+		n := w.Node("a")
+		for range 2 {
+			w.Launch("a", "named.star")
+			if got := n.Exported(); got != 2 {
+				t.Errorf("names of a service that lives: got %d, want 2", got)
+			}
+			if _, err := w.Call("a", "named", "leave"); err == nil {
+				t.Error("leave: got a reply, want an error: the service has ended")
+			}
+			if got := n.Exported(); got != 0 {
+				t.Errorf("names of a service that has ended: got %d, want 0", got)
+			}
+		}
+	})
+}
+
 // TestClusterBeats breaks a link again and again, each time for a new one: there is still one heartbeat.
 func TestClusterBeats(t *testing.T) {
 	runtimetest.RunVirtual(t, func(t *testing.T, w *runtimetest.World) {

@@ -6,6 +6,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"skynet/runtime/wire"
 	"skynet/sched"
 )
 
@@ -183,7 +184,7 @@ func (co *coroutine) finish(value starlark.Value, err error) {
 		}
 		co.answer(nil, answer)
 	case co.session != 0:
-		sent, err := copyValue(value)
+		sent, err := wire.Copy(value)
 		if err != nil {
 			co.answer(nil, callErrorf(Remote, true, "%s: result of %q: %v", s.label, co.job.what, err))
 			return

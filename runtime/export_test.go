@@ -2,3 +2,11 @@ package runtime
 
 // Beats is how many heartbeats of the node's links are set. It must be called in simulation, while no turn runs.
 func (n *Node) Beats() int { return len(n.cluster.svc.waits.heap) }
+
+// Exported is how many names of the node's services other nodes can call.
+func (n *Node) Exported() (count int) {
+	for range keys[string](&n.cluster.exported) {
+		count++
+	}
+	return count
+}

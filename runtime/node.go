@@ -14,6 +14,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"skynet/runtime/link"
 	"skynet/runtime/store"
 	"skynet/runtime/wire"
 	"skynet/sched"
@@ -215,27 +216,36 @@ func asCallErrorf(err error, format string, args ...any) *CallError {
 	return e
 }
 
-// register gives a service a name. A name has one owner at a time, a service any number of names.
+// register gives a service a name on this node.
 func (n *Node) register(name string, s *Service) error {
-	if name == "" || len(name) > 255 {
-		return fmt.Errorf("got a name of %d bytes, want 1 to 255", len(name))
-	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if s.gone {
-		return fmt.Errorf("%s has ended", s.label)
+	if err := s.claim(&n.names, name); err != nil {
+		return err
 	}
-	if other, taken := n.names.LoadOrStore(name, s); taken {
-		if other != s {
-			return fmt.Errorf("%q is the name of %s already", name, other.(*Service).label)
-		}
-		return nil
-	}
-	s.names = append(s.names, name)
 	for _, q := range n.queries[name] {
 		q.svc.answer(nil, uint64(q.id), s.addr, nil)
 	}
 	delete(n.queries, name)
+	return nil
+}
+
+// claim gives a service a name in a table until it ends. A name has one owner at a time, a service any number of names. The
+// node's lock is held.
+func (s *Service) claim(table *sync.Map, name string) error {
+	if name == "" || len(name) > link.MaxName {
+		return fmt.Errorf("got a name of %d bytes, want 1 to %d", len(name), link.MaxName)
+	}
+	if s.gone {
+		return fmt.Errorf("%s has ended", s.label)
+	}
+	other, taken := table.LoadOrStore(name, s)
+	if taken && other != s {
+		return fmt.Errorf("%q is the name of %s already", name, other.(*Service).label)
+	}
+	if !taken {
+		s.names = append(s.names, claim{table, name})
+	}
 	return nil
 }
 
@@ -265,8 +275,8 @@ func (n *Node) forget(s *Service) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s.gone = true
-	for _, name := range s.names {
-		n.names.Delete(name)
+	for _, c := range s.names {
+		c.table.Delete(c.name)
 	}
 	if u := n.unique[s.what]; u != nil && u.svc == s {
 		delete(n.unique, s.what)
@@ -351,12 +361,6 @@ type goCaller func(starlark.Value, *CallError)
 
 func (f goCaller) answer(_ *sched.Turn, _ uint64, v starlark.Value, err *CallError) { f(v, err) }
 func (f goCaller) name() string                                                     { return "go" }
-
-func (n *Node) decodeArgs(payload []byte) (starlark.Tuple, []starlark.Tuple, error) {
-	return n.decoder.Args(payload)
-}
-
-func copyValue(v starlark.Value) (starlark.Value, error) { return wire.Copy(v) }
 
 // The levels of log lines.
 const (

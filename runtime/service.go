@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"go.starlark.net/starlark"
@@ -54,8 +55,14 @@ type Service struct {
 	}
 
 	// Guarded by node.mu.
-	names []string
+	names []claim
 	gone  bool // forgotten: it gets no names any more
+}
+
+// claim is a name of a service in one of its node's tables.
+type claim struct {
+	table *sync.Map
+	name  string
 }
 
 // runnable is an entry of a service's run queue: a new job, a suspended coroutine, or a request that waited for init.
@@ -215,7 +222,7 @@ func (s *Service) commandJob(m *message, j *job) *CallError {
 	if x, ok := m.body.(*extras); ok {
 		j.kwargs = x.kwargs
 		if x.payload != nil {
-			args, kwargs, err := s.node.decodeArgs(x.payload)
+			args, kwargs, err := s.node.decoder.Args(x.payload)
 			if err != nil {
 				return callErrorf(Remote, false, "%s: arguments of %q from node %s: %v", s.label, m.command, x.from, err)
 			}

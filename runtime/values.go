@@ -12,10 +12,6 @@ import (
 	"skynet/runtime/wire"
 )
 
-func copyArgs(args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Tuple, []starlark.Tuple, error) {
-	return wire.CopyArgs(args, kwargs)
-}
-
 // newResult makes the value of pcall.
 func newResult(ok bool, value, err starlark.Value) starlark.Value {
 	return starlarkstruct.FromKeywords(starlark.String("result"), []starlark.Tuple{
