@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -28,14 +27,10 @@ var bucket = []byte("skynet") // never written to
 //
 // Apply writes to an overlay in memory, which Sync commits as one transaction; a program that never calls Sync commits
 // every 16 MiB.
-func OpenBolt(path string) (s Store, err error) {
-	// The file is mapped into memory. One that was cut short faults where it ends, which ends the process unless asked not to.
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			s, err = nil, fmt.Errorf("store: open %s: the file is damaged: %v", path, p)
-		}
-	}()
+func OpenBolt(path string) (Store, error) {
+	if err := whole(path); err != nil {
+		return nil, fmt.Errorf("store: open %s: %w", path, err)
+	}
 	options := &bbolt.Options{Timeout: lockWait, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType}
 	db, err := bbolt.Open(path, 0o600, options)
 	if errors.Is(err, bbolterrors.ErrTimeout) {
