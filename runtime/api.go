@@ -108,7 +108,7 @@ func skynetLibrary(log, state starlark.Value) *library {
 		member{"timeout", skynetTimeout},
 		member{"newservice", skynetNewService},
 		member{"uniqueservice", skynetUniqueService},
-		member{"register", skynetRegister},
+		member{"register", registration((*Node).register)},
 		member{"query", skynetQuery},
 		member{"node", skynetNode},
 		member{"source", skynetSource},
@@ -262,22 +262,25 @@ func skynetUniqueService(co *coroutine, b *starlark.Builtin, args starlark.Tuple
 	})
 }
 
-func skynetRegister(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var name string
-	var addr *Address
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &name, "address?", &addr); err != nil {
-		return nil, err
-	}
-	s := co.svc
-	if addr != nil {
-		if s = s.node.service(addr.id); s == nil || addr.node != s.node.name {
-			return nil, callErrorf(Dead, false, "register: %s is no service of this node", addr)
+// registration is skynet.register and cluster.register, which differ in who can see the name.
+func registration(register func(n *Node, name string, s *Service) error) builtin {
+	return func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		var name string
+		var addr *Address
+		if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &name, "address?", &addr); err != nil {
+			return nil, err
 		}
+		s := co.svc
+		if addr != nil {
+			if s = s.node.service(addr.id); s == nil || addr.node != s.node.name {
+				return nil, callErrorf(Dead, false, "%s: %s is no service of this node", b.Name(), addr)
+			}
+		}
+		if err := register(s.node, name, s); err != nil {
+			return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		}
+		return starlark.None, nil
 	}
-	if err := s.node.register(name, s); err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return starlark.None, nil
 }
 
 // skynetQuery finds a name; with a timeout it waits until somebody registers it.

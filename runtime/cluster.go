@@ -324,8 +324,8 @@ func (c *cluster) find(to target) (*Service, *CallError) {
 }
 
 // export gives a service a name that other nodes can call.
-func (c *cluster) export(name string, s *Service) error {
-	c.node.mu.Lock()
-	defer c.node.mu.Unlock()
-	return s.claim(&c.exported, name)
+func (n *Node) export(name string, s *Service) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return s.claim(&n.cluster.exported, name)
 }

@@ -11,7 +11,7 @@ func clusterLibrary() *library {
 		"cluster",
 		member{"call", clusterCall},
 		member{"send", clusterSend},
-		member{"register", clusterRegister},
+		member{"register", registration((*Node).export)},
 		member{"query", clusterQuery},
 		member{"nodes", clusterNodes},
 	)
@@ -76,25 +76,6 @@ func clusterSend(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs
 		return nil, err
 	}
 	return starlark.None, co.sendRemote(node, to, command, rest, kwargs)
-}
-
-// clusterRegister gives a service a name for other nodes only.
-func clusterRegister(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var name string
-	var addr *Address
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &name, "address?", &addr); err != nil {
-		return nil, err
-	}
-	s := co.svc
-	if addr != nil {
-		if s = s.node.service(addr.id); s == nil || addr.node != s.node.name {
-			return nil, callErrorf(Dead, false, "%s: %s is no service of this node", b.Name(), addr)
-		}
-	}
-	if err := s.node.cluster.export(name, s); err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return starlark.None, nil
 }
 
 // clusterQuery returns the address of a service of another node.
