@@ -3,6 +3,7 @@ package runtime
 import (
 	"fmt"
 	"math"
+	"path"
 	"slices"
 	"time"
 
@@ -213,7 +214,7 @@ func Duration(v starlark.Value) (time.Duration, error) {
 func seconds(d time.Duration) starlark.Value { return starlark.Float(d.Seconds()) }
 
 func skynetNewService(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	script, args, err := scriptName(b, args)
+	script, args, err := co.scriptName(b, args)
 	if err != nil {
 		return nil, err
 	}
@@ -223,13 +224,17 @@ func skynetNewService(co *coroutine, b *starlark.Builtin, args starlark.Tuple, k
 	})
 }
 
-func scriptName(b *starlark.Builtin, args starlark.Tuple) (string, starlark.Tuple, error) {
+// scriptName takes the script off the arguments: the name of a handler in Go, or of a file, whose ".star" may be left out.
+func (co *coroutine) scriptName(b *starlark.Builtin, args starlark.Tuple) (string, starlark.Tuple, error) {
 	if len(args) == 0 {
 		return "", nil, fmt.Errorf("%s: got no arguments, want the name of a script", b.Name())
 	}
 	script, ok := starlark.AsString(args[0])
 	if !ok {
 		return "", nil, fmt.Errorf("%s: got %s, want the name of a script", b.Name(), args[0].Type())
+	}
+	if _, native := co.svc.node.handlers[script]; !native && path.Ext(script) == "" {
+		script += ".star"
 	}
 	return script, args[1:], nil
 }
@@ -252,7 +257,7 @@ func (co *coroutine) launch(b *starlark.Builtin, args starlark.Tuple, kwargs []s
 }
 
 func skynetUniqueService(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	script, args, err := scriptName(b, args)
+	script, args, err := co.scriptName(b, args)
 	if err != nil {
 		return nil, err
 	}
