@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -124,7 +125,7 @@ func (m *machine) launched() func(*runtime.Address, error) {
 	return func(_ *runtime.Address, err error) {
 		switch {
 		case m.node == nil || m.boots != boot: // it has crashed before
-		case err == nil:
+		case err == nil || m.client == nil && errors.Is(err, &runtime.CallError{Kind: runtime.Dead}): // it called exit
 			m.ready = true
 			m.world.attention = true
 		case boot == 1 && len(m.world.faults.all) == 0:

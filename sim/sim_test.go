@@ -250,6 +250,30 @@ verdict = checks(eventually("up", lambda s: len(s.up()) == 1, within = "1s"), so
 	}
 }
 
+// TestMainServiceMayExit: a node outlives its main service, as it does in production.
+func TestMainServiceMayExit(t *testing.T) {
+	read := func(name string) ([]byte, error) {
+		return map[string][]byte{
+			"n.star":     []byte("def init():\n    skynet.newservice('other.star')\n    skynet.exit()\n"),
+			"other.star": []byte("def init():\n    skynet.register('.other')\ndef ping():\n    return 'pong'\n"),
+			"s.star": []byte(`
+def world(w):
+    w.nodes("n", 1, main = "n.star")
+    w.clients("c", 1, service = ".other")
+def work(c):
+    if c.call("ping").value != "pong": fail("no pong")
+verdict = checks(always("up", lambda s: len(s.nodes()) == 1))
+`)}[name], nil
+	}
+	s, err := sim.Load(read, "s.star")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := run(t, s, sim.Options{}); r.Failed != nil {
+		t.Errorf("got %+v, want a pass", r.Failed)
+	}
+}
+
 // TestNoWorkAfterTheLimit: a client that is down when its time is up does not begin anew when it is back.
 func TestNoWorkAfterTheLimit(t *testing.T) {
 	s := load(t, "testdata/limit.star")
