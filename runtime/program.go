@@ -109,8 +109,8 @@ func (p *Programs) Load(name string) (starlark.StringDict, error) {
 	return p.load(name)
 }
 
-// loadSteps bounds the top level of a module.
-const loadSteps = 100_000_000
+// loadSteps bounds the top level of a module, during which nothing else is compiled or loaded: a tenth of a second.
+const loadSteps = 10_000_000
 
 func (p *Programs) load(name string) (starlark.StringDict, error) {
 	if m, ok := p.modules[name]; ok {
