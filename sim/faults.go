@@ -148,14 +148,16 @@ func (f *fault) beginOn(m *machine) {
 		}
 	case scenario.Slow:
 		m.slowed = append(m.slowed, f.instance.Fault.Amount)
-		if m.setSpeed(); running {
+		if m.setSpeed(); running && f.instance.Fault.Amount != 100 {
 			f.effects.Slowed++
 		}
 	case scenario.ClockStep:
 		by := time.Duration(f.instance.Fault.Amount)
 		m.wall += by
 		m.sched.MoveWall(by)
-		f.effects.ClocksMoved++
+		if by != 0 {
+			f.effects.ClocksMoved++
+		}
 	case scenario.DiskFail:
 		m.diskFaults = append(m.diskFaults, f)
 	}

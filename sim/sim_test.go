@@ -250,6 +250,35 @@ verdict = checks(eventually("up", lambda s: len(s.up()) == 1, within = "1s"), so
 	}
 }
 
+// TestNothingIsNoEffect: a clock that is moved by nothing and a processor at its full speed are no trouble.
+func TestNothingIsNoEffect(t *testing.T) {
+	read := func(name string) ([]byte, error) {
+		if name == "n.star" {
+			return []byte("def ping():\n    pass\n"), nil
+		}
+		return []byte(`
+def world(w):
+    w.nodes("n", 1, main = "n.star")
+    w.clients("c", 1)
+def work(c):
+    c.sleep("1s")
+trouble = plan(*[at("0.1s", f) for f in [slow("n1", 100), clock_step("n1", 0), slow("n1", 99), clock_step("n1", "-1ns")]])
+verdict = checks(always("up", lambda s: len(s.nodes()) == 1))
+`), nil
+	}
+	s, err := sim.Load(read, "s.star")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bit []bool
+	for _, f := range run(t, s, sim.Options{}).Faults {
+		bit = append(bit, f.Bit)
+	}
+	if want := []bool{false, false, true, true}; !slices.Equal(bit, want) {
+		t.Errorf("got effects %v, want %v", bit, want)
+	}
+}
+
 // TestMainServiceMayExit: a node outlives its main service, as it does in production.
 func TestMainServiceMayExit(t *testing.T) {
 	read := func(name string) ([]byte, error) {
