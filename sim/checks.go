@@ -217,6 +217,15 @@ func (j *judge) limitReached(now sched.Time) {
 	j.extra = append(j.extra, r)
 }
 
+// stepsUsedUp is told that the run has taken as many steps as a run may take.
+func (j *judge) stepsUsedUp(now sched.Time) {
+	r := CheckResult{Name: "limit", Kind: "limit", Evidence: j.world.waits(), Message: fmt.Sprintf(
+		"the run had not ended after %d steps, at virtual time %v: a service or client that loops on sleep(0), perhaps", j.world.step.Steps(), now)}
+	j.decide(&r, Unknown, now)
+	j.extra = append(j.extra, r)
+	j.broken = true
+}
+
 // verdict closes all checks and returns them with the first that failed.
 func (j *judge) verdict(h history.History) (all []CheckResult, failed *CheckResult) {
 	for i := range j.checks {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"time"
@@ -26,6 +27,9 @@ type Options struct {
 	Plan []scenario.Instance
 	// Clients, unless nil, are the names of the only clients that run.
 	Clients []string
+	// MaxSteps bounds the scheduler's steps: a run that loops without letting virtual time pass would never end. It is
+	// then undecided. 0 is 50 million, about a minute.
+	MaxSteps uint64
 	// Diagram, unless nil, collects the picture of the run.
 	Diagram *Diagram
 	// Coroutines is a pool made by [NewCoroutines], for runs that come one after another; nil makes one for this run.
@@ -98,15 +102,21 @@ func (w *world) run() {
 		}
 	}
 	w.arm()
-	interrupted := func() bool { return w.attention }
+	maxSteps := cmp.Or(w.options.MaxSteps, defaultMaxSteps)
+	interrupted := func() bool { return w.attention || w.step.Steps() >= maxSteps }
 	for !w.finished() {
 		w.attention = false
 		if w.step.Run(w.horizon(), interrupted) == stepper.Idle {
 			w.idle()
 		}
 		w.look()
+		if w.step.Steps() >= maxSteps && !w.finished() {
+			w.judge.stepsUsedUp(w.step.Now())
+		}
 	}
 }
+
+const defaultMaxSteps = 50_000_000
 
 // finished reports whether nothing more is to happen.
 func (w *world) finished() bool {

@@ -322,6 +322,32 @@ func TestNoWorkAfterTheLimit(t *testing.T) {
 	}
 }
 
+// TestLoopWithoutTime: a client that loops on sleep(0) does not hold up a sweep for ever, and is no pass.
+func TestLoopWithoutTime(t *testing.T) {
+	read := func(name string) ([]byte, error) {
+		if name == "n.star" {
+			return nil, nil
+		}
+		return []byte(`
+def world(w):
+    w.nodes("n", main = "n.star")
+    w.clients("c")
+def work(c):
+    while True:
+        c.sleep(0)
+verdict = checks(linearizable("register"))
+`), nil
+	}
+	s, err := sim.Load(read, "loop.star")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := run(t, s, sim.Options{MaxSteps: 10_000})
+	if u := r.Undecided(); u == nil || u.Name != "limit" || !strings.Contains(u.Message, "10000 steps") || r.Passed() {
+		t.Errorf("got %+v, want the limit of steps", r.Checks)
+	}
+}
+
 func TestDiagram(t *testing.T) {
 	s := load(t, "testdata/lost.star")
 	plain := run(t, s, sim.Options{Seed: 3})

@@ -152,7 +152,7 @@ func ownManual() []scenario.Word {
 		},
 		{
 			Name: "check limit", Section: secOwn, Signature: "limit",
-			Text: "Is unknown, which is no pass, when clients had not finished within the limit of virtual time.", Example: example,
+			Text: "Is unknown, which is no pass, when clients had not finished within the limit of virtual time, or the run within 50 million steps.", Example: example,
 		},
 	}
 }

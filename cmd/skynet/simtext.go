@@ -271,7 +271,7 @@ func (x *simulation) refused(b *strings.Builder) {
 	}
 }
 
-// unseen names the faults without effect and the sometimes that were not reached.
+// unseen names what the sweep has not seen: faults with an effect, operations, what should happen sometimes.
 func (x *simulation) unseen(b *strings.Builder) {
 	for _, f := range x.sum.Idle() {
 		why := "had no effect"
@@ -279,6 +279,9 @@ func (x *simulation) unseen(b *strings.Builder) {
 			why = "never struck"
 		}
 		fmt.Fprintf(b, "  fault %s %s: %s\n", f.Name, why, f.What)
+	}
+	for _, c := range x.sum.Empty() {
+		fmt.Fprintf(b, "  check %q was about nothing: no client did an operation (c.op)\n", c.Name)
 	}
 	for _, c := range x.sum.Missed() {
 		fmt.Fprintf(b, "  sometimes %q was never reached\n", c.Name)

@@ -121,12 +121,18 @@ func newAt(fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Va
 	return timingWord(Timing{Kind: fn, When: when.Span, Faults: faults}), err
 }
 
+// minPeriod, 1 ms, bounds how often a fault can strike: all strikes of a run are kept.
+const minPeriod = 1_000_000
+
 // newEvery is every(period, fault, …, jitter).
 func newEvery(fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	head, tail := firstOf(args)
 	each, jitter := quantity{unit: period}, quantity{unit: seconds}
 	if err := unpack(fn, head, kwargs, "period", &each, "jitter?", &jitter); err != nil {
 		return nil, err
+	}
+	if each.n < minPeriod {
+		return nil, fmt.Errorf("%s: got a period of %s, want at least %s", fn, formatDuration(each.n), formatDuration(minPeriod))
 	}
 	if !jitter.set {
 		jitter.n = each.n

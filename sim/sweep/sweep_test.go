@@ -180,7 +180,7 @@ func TestWell(t *testing.T) {
 		name                      string
 		seeds, failed, unknown    uint64
 		idle, missed, interrupted bool
-		refused, mistake          bool
+		refused, mistake, empty   bool
 		passes, fails             bool // whether it is well for a scenario that must pass, and for one that must fail
 	}{
 		{name: "all pass", seeds: 50, passes: true},
@@ -193,6 +193,7 @@ func TestWell(t *testing.T) {
 		{name: "a sometimes missed by one seed", seeds: 1, missed: missed, passes: true},
 		{name: "an operation refused in a long sweep", seeds: Long, refused: refused},
 		{name: "an operation refused in a short sweep", seeds: Long - 1, refused: refused, passes: true},
+		{name: "no operation in a long sweep", seeds: Long, empty: true},
 		{name: "interrupted", seeds: 10, interrupted: true},
 		{name: "interrupted after a failure", seeds: 10, failed: 1, interrupted: true, fails: true},
 	} {
@@ -212,6 +213,9 @@ func TestWell(t *testing.T) {
 			}
 			if !c.refused {
 				s.Operations[1].OK = 1
+			}
+			if c.empty {
+				s.Operations = nil
 			}
 			if got := s.Well(); got != c.passes {
 				t.Errorf("Well() = %v, want %v", got, c.passes)
