@@ -181,10 +181,17 @@ func (n *Node) launch(turn *sched.Turn, script, name string, m message) (*Servic
 	if n.stopped.Load() {
 		return nil, callErrorf(Denied, false, "launch %s: node %s is stopping", script, n.name)
 	}
+	depth := 0
+	if launcher, ok := m.source.(*Service); ok && launcher.starting {
+		if depth = launcher.depth + 1; depth > maxLaunchDepth {
+			return nil, callErrorf(Denied, false, "launch %s: %d services wait in init for one another already (does init launch its own script?)", script, maxLaunchDepth)
+		}
+	}
 	s, err := n.create(script)
 	if err != nil {
 		return nil, asCallErrorf(err, "launch %s", script)
 	}
+	s.depth = depth
 	if name != "" {
 		if err := n.register(name, s); err != nil {
 			n.forget(s)
@@ -195,6 +202,10 @@ func (n *Node) launch(turn *sched.Turn, script, name string, m message) (*Servic
 	s.post(turn, &m)
 	return s, nil
 }
+
+// maxLaunchDepth bounds how many services may each wait in init for the next: a script that launches itself there would
+// take all memory before the first deadline passed.
+const maxLaunchDepth = 100
 
 func (n *Node) create(script string) (*Service, error) {
 	if h, ok := n.handlers[script]; ok {

@@ -26,6 +26,7 @@ type Service struct {
 	globals starlark.StringDict // the script's module: its state and its commands
 	handler Handler
 
+	depth    int       // how many services waited in init for this one when it was launched
 	starting bool      // init has not returned: requests wait in deferred
 	deferred []message // requests that came before init returned
 	ending   bool      // exit was called, or init failed: the service dies at the end of this step
