@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"skynet/sim"
+	"skynet/sim/shrink"
 	"skynet/sim/sweep"
 )
 
@@ -28,6 +29,9 @@ func TestScenarios(t *testing.T) {
 		t.Fatalf("scenarios: got %q, %v, want several", names, err)
 	}
 	for _, name := range names {
+		if text, err := os.ReadFile(name); err == nil && shrink.Ours(text) {
+			continue // left behind by skynet sim --shrink
+		}
 		t.Run(strings.TrimSuffix(name, ".star"), func(t *testing.T) {
 			t.Parallel()
 			s, err := sim.Load(os.ReadFile, name)
