@@ -38,6 +38,7 @@ type machine struct {
 	limits runtime.Limits
 
 	boots uint32
+	lost  error // why the main service could not start after the last crash
 	sched *stepper.Node
 	host  *virtual.Host
 	node  *runtime.Node // nil while the machine is down
@@ -71,7 +72,7 @@ func (m *machine) boot() error {
 	if err != nil {
 		return err
 	}
-	m.node, m.ready = node, false
+	m.node, m.ready, m.lost = node, false, nil
 	if m.paused > 0 {
 		m.sched.Pause()
 	}
@@ -130,6 +131,8 @@ func (m *machine) launched() func(*runtime.Address, error) {
 			m.world.attention = true
 		case boot == 1 && len(m.world.faults.all) == 0:
 			m.world.fail(&BootError{Node: m.name, Err: err})
+		default:
+			m.lost = err
 		}
 	}
 }

@@ -61,6 +61,7 @@ type Result struct {
 	History   history.History
 	Stuck     []string // who waited for whom, if the run ended because of that
 	Logs      []string // the last log lines
+	Lost      []string // nodes that stand at the end without a main service, since it could not start after a crash, and why
 }
 
 // Passed reports whether every check of the run held, as far as one run can tell: a sometimes need not be reached in each.
@@ -220,8 +221,20 @@ func (w *world) result() *Result {
 	return &Result{
 		Seed: w.options.Seed, Hash: w.trace.Hash(), Steps: w.step.Steps(), Events: w.trace.Count(),
 		Virtual: time.Duration(max(w.latest, w.step.Now())), Checks: checks, Failed: failed, Faults: w.faults.reports(),
-		Instances: w.faults.instances(), History: h, Stuck: w.judge.waits, Logs: w.log.tail(),
+		Instances: w.faults.instances(), History: h, Stuck: w.judge.waits, Logs: w.log.tail(), Lost: w.lost(),
 	}
+}
+
+// lost lists the nodes that have not come back from a crash.
+func (w *world) lost() []string {
+	var lines []string
+	for _, m := range w.nodes {
+		if m.up() && m.lost != nil {
+			message, _ := runtime.Describe(m.lost)
+			lines = append(lines, m.name+": "+message)
+		}
+	}
+	return lines
 }
 
 // instances is what struck, for a plan: faults that were still on when the run ended keep their own end.

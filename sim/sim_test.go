@@ -245,6 +245,9 @@ verdict = checks(eventually("up", lambda s: len(s.up()) == 1, within = "1s"), so
 	if r.Failed == nil || r.Failed.Name != "up" || r.Checks[1].Verdict != sim.OK {
 		t.Errorf("got %+v", r.Checks)
 	}
+	if len(r.Lost) != 1 || !strings.Contains(r.Lost[0], "n1: ") || !strings.Contains(r.Lost[0], "n.star:3:13: fail: again") {
+		t.Errorf("got lost %q, want the node and why", r.Lost)
+	}
 	if !slices.ContainsFunc(r.Logs, func(line string) bool { return strings.Contains(line, "n.star:3:13: fail: again") }) {
 		t.Errorf("got logs %q, want the failure", r.Logs)
 	}

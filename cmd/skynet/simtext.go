@@ -248,6 +248,9 @@ func (x *simulation) end(b *strings.Builder) {
 	default:
 		fmt.Fprintf(b, "%s: the sweep has not seen what it was written for\n", x.red("FAILED"))
 	}
+	if sum.Lost > 0 {
+		fmt.Fprintf(b, "  in %d of %d seeds a node did not come back from a crash: %s\n", sum.Lost, sum.Seeds, cut(sum.WhyLost, shownWidth))
+	}
 	x.refused(b)
 	if sum.Seeds > 1 {
 		x.unseen(b)

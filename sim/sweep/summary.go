@@ -39,6 +39,10 @@ type Summary struct {
 
 	Operations []Operation // of the clients, by name
 
+	// Lost is how many seeds ended with a node whose main service could not start again after a crash; WhyLost is the first.
+	Lost    uint64
+	WhyLost string
+
 	ExpectFails bool // the scenario says so
 	Interrupted bool // the context ended before all seeds were run
 
@@ -140,6 +144,7 @@ type report struct {
 	checks        []sim.Verdict
 	faults        []Fault
 	operations    []Operation
+	lost          string // the first of the nodes that did not come back; empty if all did
 }
 
 // reduce fills r from the result of its run. It only reads the summary, and may be called by several workers.
@@ -147,6 +152,9 @@ func (s *Summary) reduce(r *report, result *sim.Result) {
 	r.hash, r.steps, r.events, r.virtual = result.Hash, result.Steps, result.Events, result.Virtual
 	r.failed, r.unknown = result.Failed, result.Undecided()
 	r.operations = operations(result.History)
+	if len(result.Lost) > 0 {
+		r.lost = result.Lost[0]
+	}
 	r.checks = make([]sim.Verdict, len(s.Checks))
 	for _, c := range result.Checks {
 		if i, ok := s.checks[c.Name]; ok {
@@ -188,6 +196,11 @@ func (s *Summary) add(r report) {
 		}
 	default:
 		s.Passed++
+	}
+	if r.lost != "" {
+		if s.Lost++; s.Lost == 1 {
+			s.WhyLost = r.lost
+		}
 	}
 	for _, o := range r.operations {
 		s.Operations = addOperation(s.Operations, o)
