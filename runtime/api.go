@@ -477,7 +477,7 @@ func skynetExit(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
 		return nil, err
 	}
-	co.svc.end("exit")
+	co.svc.end()
 	return nil, errKilled
 }
 
@@ -532,7 +532,7 @@ func skynetPcall(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 	if err == nil {
 		return newResult(true, v, starlark.None), nil
 	}
-	if co, ok := th.Local(coroutineKey).(*coroutine); !ok || co.killed || co.svc.ending || th.Steps >= co.stepsB {
+	if co, ok := th.Local(coroutineKey).(*coroutine); !ok || co.killed || co.svc.ending || th.Steps >= co.stepLimit {
 		return nil, err
 	}
 	return newResult(false, starlark.None, newErrorValue(err)), nil

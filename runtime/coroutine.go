@@ -30,9 +30,9 @@ type coroutine struct {
 	stop   func()
 	yield  func(signal) bool
 
-	job    job
-	stepsA uint64 // thread.Steps up to which the turn was charged
-	stepsB uint64 // thread.Steps at which the budget is exhausted
+	job       job
+	charged   uint64 // thread.Steps up to which the turn was charged
+	stepLimit uint64 // thread.Steps at which the budget is exhausted
 
 	// The request being handled: who is to be answered and until when. A session of 0 wants no answer.
 	source   caller
@@ -40,13 +40,12 @@ type coroutine struct {
 	deadline sched.Time
 
 	// While suspended: what is awaited, and with what the coroutine is resumed.
-	live    int    // index in svc.live, -1 when it has never been suspended
-	waiting waitID // its entry in svc.waits
-	what    string // "call", "sleep", …
-	target  string // whom a call awaits
-	value   starlark.Value
-	err     error
-	killed  bool
+	live   int    // index in svc.live, -1 when it has never been suspended
+	what   string // "call", "sleep", …
+	target string // whom a call awaits
+	value  starlark.Value
+	err    error
+	killed bool
 
 	cancelled bool // the thread was told to stop
 }
@@ -116,7 +115,7 @@ func newCoroutine() *coroutine {
 func (co *coroutine) newThread() {
 	co.thread = &starlark.Thread{Print: printToLog, Load: loadFromCoroutine, OnMaxSteps: onMaxSteps}
 	co.thread.SetLocal(coroutineKey, co)
-	co.stepsA = 0
+	co.charged = 0
 }
 
 // body is the coroutine's life: a job, a hand-over, the next job.
@@ -154,15 +153,15 @@ func (co *coroutine) begin(svc *Service) {
 	co.svc = svc
 	th := co.thread
 	th.Name = svc.label
-	co.stepsA = th.Steps
+	co.charged = th.Steps
 	co.allow(&svc.node.limits)
 }
 
 // allow gives the coroutine a fresh budget of steps.
 func (co *coroutine) allow(l *Limits) {
 	th := co.thread
-	co.stepsB = th.Steps + l.Steps
-	th.SetMaxExecutionSteps(min(th.Steps+l.Slice, co.stepsB))
+	co.stepLimit = th.Steps + l.Steps
+	th.SetMaxExecutionSteps(min(th.Steps+l.Slice, co.stepLimit))
 }
 
 // finish delivers the job's outcome: to the caller of a request, to then, or to the log.
@@ -179,7 +178,6 @@ func (co *coroutine) finish(value starlark.Value, err error) {
 	case err != nil:
 		answer := asCallError(err)
 		if answer.Kind == Remote || co.session == 0 { // else the caller is told that its request was refused, which is no failure
-			s.failed++
 			s.logFailure(co.job.what, err)
 		}
 		co.answer(nil, answer)
@@ -213,20 +211,20 @@ func (co *coroutine) recycle() {
 
 // charge tells the turn what the script has executed so far, so that virtual clocks and sends stand where the script is.
 func (co *coroutine) charge() {
-	co.svc.turn.Steps += co.thread.Steps - co.stepsA
-	co.stepsA = co.thread.Steps
+	co.svc.turn.Steps += co.thread.Steps - co.charged
+	co.charged = co.thread.Steps
 }
 
 // onMaxSteps is called by the interpreter when a slice of steps is used up: the worker is handed back, or the handler is
 // stopped if that was the last slice of its budget.
 func onMaxSteps(th *starlark.Thread) {
 	co := th.Local(coroutineKey).(*coroutine)
-	if th.Steps >= co.stepsB {
+	if th.Steps >= co.stepLimit {
 		co.cancelled = true
 		th.Cancel(fmt.Sprintf("step budget of %d exceeded (endless loop?)", co.svc.node.limits.Steps))
 		return
 	}
-	th.SetMaxExecutionSteps(min(th.Steps+co.svc.node.limits.Slice, co.stepsB))
+	th.SetMaxExecutionSteps(min(th.Steps+co.svc.node.limits.Slice, co.stepLimit))
 	if !co.yield(preempted) || co.killed || co.svc.node.ending.Load() {
 		co.killed, co.cancelled = true, true
 		th.Cancel(errKilled.Error())

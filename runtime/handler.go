@@ -76,7 +76,7 @@ func (c *Context) Offload(work func() error) error { return c.co.offload("offloa
 func (c *Context) Register(name string) error { return c.co.svc.node.register(name, c.co.svc) }
 
 // Exit ends the service once this method has returned.
-func (c *Context) Exit() { c.co.svc.end("exit") }
+func (c *Context) Exit() { c.co.svc.end() }
 
 // Rand is the service's stream of random numbers.
 func (c *Context) Rand() *sched.Stream { return c.co.svc.stream() }

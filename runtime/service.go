@@ -30,9 +30,7 @@ type Service struct {
 	starting bool      // init has not returned: requests wait in deferred
 	deferred []message // requests that came before init returned
 	ending   bool      // exit was called, or init failed: the service dies at the end of this step
-	reason   string    // why it ended
 	killed   atomic.Bool
-	dead     bool
 
 	runq      runQueue   // what to do before the next message: forks and woken coroutines
 	farewells []message  // answers that wait for the service's death
@@ -46,8 +44,6 @@ type Service struct {
 	random    *sched.Stream
 	afterTurn func() // for services of the runtime itself: flush what this turn wrote
 	onDeath   func() // told once the service is dead
-
-	handled, failed uint64
 
 	// last is the command handled last: most services are asked the same again and again.
 	last struct {
@@ -73,7 +69,8 @@ type runnable struct {
 	message *message
 }
 
-// runQueue is a FIFO queue; it uses its memory again whenever it has been empty.
+// runQueue is a FIFO queue. What has been taken is given room to again when the queue is empty, or is mostly that: a queue
+// that is never empty must not grow for ever.
 type runQueue struct {
 	items []runnable
 	head  int
@@ -86,8 +83,10 @@ func (q *runQueue) push(r runnable) { q.items = append(q.items, r) }
 func (q *runQueue) pop() runnable {
 	r := q.items[q.head]
 	q.items[q.head] = runnable{}
-	if q.head++; q.head == len(q.items) {
-		q.items, q.head = q.items[:0], 0
+	if q.head++; q.head == len(q.items) || q.head >= 64 && q.head >= len(q.items)/2 {
+		n := copy(q.items, q.items[q.head:])
+		clear(q.items[n:])
+		q.items, q.head = q.items[:n], 0
 	}
 	return r
 }
@@ -136,7 +135,7 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 	var m message
 	for turn.Messages < turn.Budget {
 		if s.killed.Load() {
-			s.end("killed")
+			s.end()
 		}
 		if s.ending {
 			s.die()
@@ -201,7 +200,6 @@ func (s *Service) handle(m *message) {
 
 // dispatch runs a command on a coroutine.
 func (s *Service) dispatch(m *message) {
-	s.handled++
 	co := s.node.coroutines.get(s.turn.Worker)
 	if err := s.commandJob(m, &co.job); err != nil {
 		s.node.coroutines.put(s.turn.Worker, co)
@@ -252,8 +250,8 @@ func (s *Service) commandJob(m *message, j *job) *CallError {
 // resume switches to a coroutine and deals with how it comes back.
 func (s *Service) resume(co *coroutine) {
 	sig, alive := co.next()
-	s.turn.Steps += co.thread.Steps - co.stepsA
-	co.stepsA = co.thread.Steps
+	s.turn.Steps += co.thread.Steps - co.charged
+	co.charged = co.thread.Steps
 	if sig == done || !alive {
 		s.unlist(co)
 		co.recycle()
@@ -407,7 +405,7 @@ func (s *Service) started(co *coroutine, err error) {
 		s.deferred = nil
 		return
 	}
-	s.end("init failed")
+	s.end()
 	if err == errKilled {
 		co.answer(nil, callErrorf(Dead, true, "%s ended in init", s.label))
 		return
@@ -416,12 +414,8 @@ func (s *Service) started(co *coroutine, err error) {
 	co.answer(nil, asCallError(err))
 }
 
-// end makes the service die after the present step. The first reason counts.
-func (s *Service) end(reason string) {
-	if !s.ending {
-		s.ending, s.reason = true, reason
-	}
-}
+// end makes the service die after the present step.
+func (s *Service) end() { s.ending = true }
 
 // farewell answers the request that co was handling when its service ended. The answer goes out once the service is gone,
 // so that whoever gets it finds its names free.
@@ -470,7 +464,7 @@ func (s *Service) die() {
 		}
 	}
 	s.last.command, s.last.fn = "", nil
-	s.deferred, s.farewells, s.globals, s.parked, s.dead = nil, nil, nil, nil, true
+	s.deferred, s.farewells, s.globals, s.parked = nil, nil, nil, nil
 	n.trace.Add(int64(s.turn.Now), trace.Node, n.index, s.TaskID(), 0)
 	if s.onDeath != nil {
 		s.onDeath()

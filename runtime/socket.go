@@ -357,7 +357,6 @@ func (s *Service) serve(k *socket, handler starlark.Callable) {
 	s.fork(job{fn: handler, args: starlark.Tuple{k}, what: handler.Name(), then: func(_ starlark.Value, err error) {
 		k.close()
 		if err != nil && err != errKilled {
-			s.failed++
 			s.logFailure(handler.Name(), err)
 		}
 	}})

@@ -102,7 +102,7 @@ func (n *Node) endAll(all []*Service, done func()) {
 		}
 		goOn := func() { n.endAll(all, done) }
 		asked := n.ask(svc, func() {
-			svc.end("the node stops")
+			svc.end()
 			svc.onDeath = func() { s.run(svc.turn, goOn) }
 		}, goOn)
 		if asked {
@@ -116,7 +116,7 @@ func (n *Node) endAll(all []*Service, done func()) {
 		}
 		n.sched.Offload(func() {}, done)
 	}
-	s.end("the node stops")
+	s.end()
 }
 
 // Crash ends the node at once, as a power cut does: nothing is sent, nobody is told, and suspended coroutines are unwound
@@ -126,7 +126,7 @@ func (n *Node) Crash() {
 	turn := &sched.Turn{Now: n.sched.Now(), Owner: discard{}}
 	for _, s := range n.Services() {
 		s.turn = turn
-		s.end("crash")
+		s.end()
 		s.die()
 	}
 	if n.ownPool {

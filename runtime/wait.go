@@ -148,8 +148,7 @@ func (w *waits) unheap(i int) {
 // sleepUntil suspends the coroutine until the deadline (0: for ever) or until somebody completes the wait; woken tells
 // which.
 func (co *coroutine) sleepUntil(deadline sched.Time, what string) (woken bool, err error) {
-	s := co.svc
-	co.waiting = s.addWait(co, nil, deadline)
+	co.svc.addWait(co, nil, deadline)
 	v, err := co.block(what, "")
 	return v == starlark.True, err
 }
