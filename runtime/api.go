@@ -218,8 +218,8 @@ func skynetNewService(co *coroutine, b *starlark.Builtin, args starlark.Tuple, k
 	if err != nil {
 		return nil, err
 	}
-	return co.launch(b, args, kwargs, func(m message) *CallError {
-		_, err := co.svc.node.launch(co.svc.turn, script, "", m)
+	return co.launch(b, script, args, kwargs, func(spec launchSpec, m message) *CallError {
+		_, err := co.svc.node.launch(co.svc.turn, spec, m)
 		return err
 	})
 }
@@ -240,16 +240,21 @@ func (co *coroutine) scriptName(b *starlark.Builtin, args starlark.Tuple) (strin
 }
 
 // launch copies the arguments of init, lets start hand the start message on, and waits for the address.
-func (co *coroutine) launch(b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple, start func(message) *CallError) (starlark.Value, error) {
+func (co *coroutine) launch(b *starlark.Builtin, script string, args starlark.Tuple, kwargs []starlark.Tuple, start func(launchSpec, message) *CallError) (starlark.Value, error) {
 	s := co.svc
-	args, kwargs, err := wire.CopyArgs(args, kwargs)
+	spec := launchSpec{script: script}
+	kwargs, err := spec.takeLaunch(s.node, kwargs)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
-	m := message{source: s, args: args, body: &extras{kwargs: kwargs}, deadline: co.deadlineFor(s.node.limits.Launch)}
-	id := s.addWait(co, nil, m.deadline)
+	args, kwargs, err = wire.CopyArgs(args, kwargs)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	m := message{source: s, trace: co.traceID(), args: args, body: &extras{kwargs: kwargs}, deadline: co.deadlineFor(s.limits.Launch)}
+	id := s.addWait(callWait, co, nil, m.deadline)
 	m.session = uint64(id)
-	if err := start(m); err != nil {
+	if err := start(spec, m); err != nil {
 		s.waits.take(id)
 		return nil, err
 	}
@@ -261,8 +266,8 @@ func skynetUniqueService(co *coroutine, b *starlark.Builtin, args starlark.Tuple
 	if err != nil {
 		return nil, err
 	}
-	return co.launch(b, args, kwargs, func(m message) *CallError {
-		co.svc.node.launchUnique(co.svc.turn, script, m)
+	return co.launch(b, script, args, kwargs, func(spec launchSpec, m message) *CallError {
+		co.svc.node.launchUnique(co.svc.turn, spec, m)
 		return nil
 	})
 }
@@ -305,7 +310,7 @@ func skynetQuery(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs
 	if timeout == 0 {
 		return starlark.None, nil
 	}
-	id := co.svc.addWait(co, nil, co.deadlineFor(timeout))
+	id := co.svc.addWait(otherWait, co, nil, co.deadlineFor(timeout))
 	n.mu.Lock()
 	n.queries[name] = append(n.queries[name], query{co.svc, id})
 	n.mu.Unlock()
@@ -398,8 +403,8 @@ func skynetTimeout(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwar
 		return nil, err
 	}
 	s := co.svc
-	id := s.addWait(nil, func(timedOut bool) {
-		if timedOut {
+	id := s.addWait(timerWait, nil, func(o outcome) {
+		if o.late {
 			s.fork(j)
 		}
 	}, co.now().Add(max(d, 1)))
@@ -429,7 +434,7 @@ func skynetWait(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	if timeout > 0 {
 		deadline = co.now().Add(timeout)
 	}
-	id := s.addWait(co, nil, deadline)
+	id := s.addWait(otherWait, co, nil, deadline)
 	if err := s.parked.SetKey(token, starlark.MakeUint64(uint64(id))); err != nil {
 		return nil, err
 	}
@@ -477,7 +482,7 @@ func skynetExit(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
 		return nil, err
 	}
-	co.svc.end()
+	co.svc.end(Reason{Kind: Exited})
 	return nil, errKilled
 }
 
@@ -495,7 +500,7 @@ func skynetKill(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	case s == co.svc.node.system || s == co.svc.node.cluster.svc:
 		return nil, callErrorf(Denied, false, "%s: %s belongs to the runtime", b.Name(), s.label)
 	}
-	s.kill(co.svc.turn)
+	s.kill(co.svc.turn, Reason{Kind: Killed, Message: "by " + co.svc.label})
 	return starlark.None, nil
 }
 

@@ -28,11 +28,11 @@ func (co *coroutine) call(dest starlark.Value, command string, args starlark.Tup
 		return co.callRemote(remote.node, target{id: remote.id}, command, args, kwargs, timeout, false)
 	}
 	m := message{kind: request, command: command, source: s}
-	m.deadline = co.deadlineFor(cmp.Or(timeout, s.node.limits.Call))
+	m.deadline = co.deadlineFor(cmp.Or(timeout, s.limits.Call))
 	if m.deadline <= s.turn.Now {
 		return nil, callErrorf(Timeout, false, "call of %q: the deadline of the request being handled has passed", command)
 	}
-	id := s.addWait(co, nil, m.deadline)
+	id := s.addWait(callWait, co, nil, m.deadline)
 	m.session = uint64(id)
 	if err := co.deliver(&m, callee, args, kwargs); err != nil {
 		s.waits.take(id)
@@ -54,6 +54,14 @@ func (co *coroutine) send(dest starlark.Value, command string, args starlark.Tup
 	return co.deliver(&m, callee, args, kwargs)
 }
 
+// traceID is what the handler belongs to; a handler that belongs to nothing yet begins something.
+func (co *coroutine) traceID() uint64 {
+	if co.trace == 0 {
+		co.trace = co.svc.node.nextTrace()
+	}
+	return co.trace
+}
+
 // deadlineFor is now + timeout, but not later than the deadline of the request being handled: a caller that has given up
 // wants nothing done any more.
 func (co *coroutine) deadlineFor(timeout time.Duration) sched.Time {
@@ -67,6 +75,7 @@ func (co *coroutine) deadlineFor(timeout time.Duration) sched.Time {
 // deliver copies the arguments and puts the request into the callee's mailbox.
 func (co *coroutine) deliver(m *message, callee *Service, args starlark.Tuple, kwargs []starlark.Tuple) (err error) {
 	n := co.svc.node
+	m.trace = co.traceID()
 	if m.args, kwargs, err = wire.CopyArgs(args, kwargs); err != nil {
 		return fmt.Errorf("%s of %q: %w", m.verb(), m.command, err)
 	}
@@ -79,7 +88,7 @@ func (co *coroutine) deliver(m *message, callee *Service, args starlark.Tuple, k
 	}
 	switch callee.post(co.svc.turn, m) {
 	case putFull:
-		return callErrorf(Overload, false, "the mailbox of %s is full (%d messages)", callee.label, n.limits.Mailbox)
+		return callErrorf(Overload, false, "the mailbox of %s is full (%d messages)", callee.label, callee.limits.Mailbox)
 	case putClosed:
 		return callErrorf(Dead, false, "%s has ended", callee.label)
 	}

@@ -137,11 +137,11 @@ func (co *coroutine) callRemote(node string, to target, command string, args sta
 	if err != nil {
 		return nil, fmt.Errorf("call of %q on node %s: %w", command, node, err)
 	}
-	deadline := co.deadlineFor(cmp.Or(timeout, s.node.limits.Call))
+	deadline := co.deadlineFor(cmp.Or(timeout, s.limits.Call))
 	if deadline <= s.turn.Now {
 		return nil, callErrorf(Timeout, false, "call of %q on node %s: the deadline of the request being handled has passed", command, node)
 	}
-	id := s.addWait(co, nil, deadline)
+	id := s.addWait(callWait, co, nil, deadline)
 	s.node.cluster.submit(s.turn, node, &outgoing{
 		source: s, session: uint64(id), deadline: deadline, to: to, command: command, payload: payload, query: query,
 	})
@@ -259,7 +259,7 @@ func (c *cluster) beatLater() {
 		return
 	}
 	c.beating = true
-	c.svc.addWait(nil, func(bool) { c.beat() }, c.now().Add(c.config.Heartbeat))
+	c.svc.addWait(otherWait, nil, func(outcome) { c.beat() }, c.now().Add(c.config.Heartbeat))
 }
 
 // beat lets every link say that it is alive, and find out whether its peer still is.

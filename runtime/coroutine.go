@@ -38,6 +38,7 @@ type coroutine struct {
 	source   caller
 	session  uint64
 	deadline sched.Time
+	trace    uint64 // what the request, fork or timer belongs to; 0 for nothing yet
 
 	// While suspended: what is awaited, and with what the coroutine is resumed.
 	live   int    // index in svc.live, -1 when it has never been suspended
@@ -57,6 +58,7 @@ type job struct {
 	kwargs []starlark.Tuple
 	native func(*coroutine) (starlark.Value, error)
 	what   string
+	trace  uint64                      // of the handler that forked it
 	then   func(starlark.Value, error) // called with the outcome instead of logging it; nil for requests
 }
 
@@ -154,7 +156,7 @@ func (co *coroutine) begin(svc *Service) {
 	th := co.thread
 	th.Name = svc.label
 	co.charged = th.Steps
-	co.allow(&svc.node.limits)
+	co.allow(svc.limits)
 }
 
 // allow gives the coroutine a fresh budget of steps.
@@ -201,7 +203,7 @@ func (co *coroutine) answer(value starlark.Value, err *CallError) {
 
 // recycle clears what the job left behind.
 func (co *coroutine) recycle() {
-	co.svc, co.job, co.source, co.deadline = nil, job{}, nil, 0
+	co.svc, co.job, co.source, co.deadline, co.trace = nil, job{}, nil, 0, 0
 	co.session, co.killed = 0, false
 	if co.cancelled {
 		co.cancelled = false
@@ -221,10 +223,10 @@ func onMaxSteps(th *starlark.Thread) {
 	co := th.Local(coroutineKey).(*coroutine)
 	if th.Steps >= co.stepLimit {
 		co.cancelled = true
-		th.Cancel(fmt.Sprintf("step budget of %d exceeded (endless loop?)", co.svc.node.limits.Steps))
+		th.Cancel(fmt.Sprintf("step budget of %d exceeded (endless loop?)", co.svc.limits.Steps))
 		return
 	}
-	th.SetMaxExecutionSteps(min(th.Steps+co.svc.node.limits.Slice, co.stepLimit))
+	th.SetMaxExecutionSteps(min(th.Steps+co.svc.limits.Slice, co.stepLimit))
 	if !co.yield(preempted) || co.killed || co.svc.node.ending.Load() {
 		co.killed, co.cancelled = true, true
 		th.Cancel(errKilled.Error())
@@ -245,7 +247,7 @@ func (co *coroutine) block(what, target string) (starlark.Value, error) {
 		co.killed = true
 		return nil, errKilled
 	}
-	co.allow(&co.svc.node.limits)
+	co.allow(co.svc.limits)
 	return v, err
 }
 

@@ -76,7 +76,7 @@ func (c *Context) Offload(work func() error) error { return c.co.offload("offloa
 func (c *Context) Register(name string) error { return c.co.svc.node.register(name, c.co.svc) }
 
 // Exit ends the service once this method has returned.
-func (c *Context) Exit() { c.co.svc.end() }
+func (c *Context) Exit() { c.co.svc.end(Reason{Kind: Exited}) }
 
 // Rand is the service's stream of random numbers.
 func (c *Context) Rand() *sched.Stream { return c.co.svc.stream() }
@@ -87,7 +87,7 @@ func (c *Context) Log(msg string, attrs ...any) { c.co.svc.log(levelInfo, msg, a
 // offload hands work to the scheduler and suspends the coroutine until it is done.
 func (co *coroutine) offload(what string, work func() error) error {
 	s := co.svc
-	id := s.addWait(co, nil, 0)
+	id := s.addWait(otherWait, co, nil, 0)
 	var result error
 	s.node.sched.Offload(func() { result = work() }, func() {
 		s.run(nil, func() { s.wake(id, starlark.True, result) })

@@ -25,6 +25,7 @@ type message struct {
 	kind     kind
 	session  uint64 // of the caller; 0 when no reply is wanted
 	deadline sched.Time
+	trace    uint64 // what the request belongs to, see [Node.nextTrace]; 0 for nothing yet
 	source   caller // who is to be answered; nil if nobody
 	command  string
 	args     starlark.Tuple
@@ -62,6 +63,9 @@ type mailbox struct {
 	limit  int       // requests beyond it are refused; replies, ticks and events are not
 	busy   bool
 	closed bool
+
+	urgent   []message // events to run between two steps, see Service.interrupt
+	sentence Reason    // why the service was killed
 }
 
 // The outcomes of a put.
@@ -138,11 +142,11 @@ func (b *mailbox) idle() {
 func (b *mailbox) close() []message {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	left := make([]message, 0, b.n)
+	left := append(make([]message, 0, len(b.urgent)+b.n), b.urgent...)
 	for i := range b.n {
 		left = append(left, b.ring[(b.head+i)&(len(b.ring)-1)])
 	}
-	b.ring, b.head, b.n, b.closed = nil, 0, 0, true
+	b.ring, b.head, b.n, b.urgent, b.closed = nil, 0, 0, nil, true
 	return left
 }
 

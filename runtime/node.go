@@ -3,8 +3,10 @@ package runtime
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"iter"
 	"log/slog"
 	"slices"
@@ -63,36 +65,6 @@ type Config struct {
 	Index int32
 }
 
-// Limits bound what a service may use.
-type Limits struct {
-	// Mailbox is the number of requests a mailbox holds before senders get [Overload]; default 65,536. A smaller one
-	// refuses bursts sooner; a larger one keeps up to 128 bytes and the arguments of each message in memory.
-	Mailbox int
-	// Steps is the number of Starlark steps a handler may execute for one message before it is stopped with an error;
-	// default 100,000,000, about a second.
-	Steps uint64
-	// Slice is the number of steps after which a handler makes way for other services; default 10,000, about 90 µs.
-	// Below 1,000 the switching costs more than 3 %.
-	Slice uint64
-	// Call is the deadline of a call that gives none; default 5 s.
-	Call time.Duration
-	// Launch is the deadline of newservice; default 30 s.
-	Launch time.Duration
-	// ReadBuffer is the number of unread bytes at which a socket stops reading; default 128 KiB.
-	ReadBuffer int
-}
-
-// WithDefaults returns the limits with every zero field set to its default.
-func (l Limits) WithDefaults() Limits {
-	l.Mailbox = cmp.Or(l.Mailbox, 65_536)
-	l.Steps = cmp.Or(l.Steps, 100_000_000)
-	l.Slice = cmp.Or(l.Slice, 10_000)
-	l.Call = cmp.Or(l.Call, 5*time.Second)
-	l.Launch = cmp.Or(l.Launch, 30*time.Second)
-	l.ReadBuffer = cmp.Or(l.ReadBuffer, 128<<10)
-	return l
-}
-
 // Node is a running node: a set of services on a scheduler. Its exported methods may be called from any goroutine in
 // production; in simulation everything happens on the stepper's loop.
 type Node struct {
@@ -114,6 +86,9 @@ type Node struct {
 	services sync.Map // id (uint64) -> *Service
 	names    sync.Map // name -> *Service
 	counter  atomic.Uint32
+	traces   atomic.Uint64
+
+	traceBase uint32 // the upper half of trace ids
 
 	mu      sync.Mutex
 	unique  map[string]*uniqueLaunch
@@ -143,6 +118,7 @@ func NewNode(c Config) (*Node, error) {
 		coroutines: c.Coroutines, logTo: c.Log, handlers: c.Handlers, limits: c.Limits, trace: c.Trace,
 		unique: make(map[string]*uniqueLaunch), queries: make(map[string][]query),
 	}
+	n.traceBase = traceBase(n.name, n.incarnation)
 	n.decoder = wire.Decoder{Ext: n.decodeAddress}
 	if n.coroutines == nil {
 		n.coroutines, n.ownPool = NewCoroutines(c.Scheduler.Workers()), true
@@ -163,7 +139,7 @@ func (n *Node) newService(what string, prog *Program) *Service {
 	s := &Service{node: n, what: what, script: prog}
 	s.addr = &Address{node: n.name, id: id, svc: s}
 	s.label = s.addr.String() + " " + what
-	s.mail.limit = n.limits.Mailbox
+	s.setLimits(&n.limits)
 	n.services.Store(id, s)
 	return s
 }
@@ -173,58 +149,6 @@ func (n *Node) service(id uint64) *Service {
 		return s.(*Service)
 	}
 	return nil
-}
-
-// launch makes a service from a script or a Go handler and starts it; source is answered with its address once init has
-// returned, or with the reason why it failed.
-func (n *Node) launch(turn *sched.Turn, script, name string, m message) (*Service, *CallError) {
-	if n.stopped.Load() {
-		return nil, callErrorf(Denied, false, "launch %s: node %s is stopping", script, n.name)
-	}
-	depth := 0
-	if launcher, ok := m.source.(*Service); ok && launcher.starting {
-		if depth = launcher.depth + 1; depth > maxLaunchDepth {
-			return nil, callErrorf(Denied, false, "launch %s: %d services wait in init for one another already (does init launch its own script?)", script, maxLaunchDepth)
-		}
-	}
-	s, err := n.create(script)
-	if err != nil {
-		return nil, asCallErrorf(err, "launch %s", script)
-	}
-	s.depth = depth
-	if name != "" {
-		if err := n.register(name, s); err != nil {
-			n.forget(s)
-			return nil, callErrorf(Remote, false, "launch %s: %v", script, err)
-		}
-	}
-	m.kind, m.command = start, "init"
-	s.post(turn, &m)
-	return s, nil
-}
-
-// maxLaunchDepth bounds how many services may each wait in init for the next: a script that launches itself there would
-// take all memory before the first deadline passed.
-const maxLaunchDepth = 100
-
-func (n *Node) create(script string) (*Service, error) {
-	if h, ok := n.handlers[script]; ok {
-		s := n.newService(script, nil)
-		s.handler = h()
-		return s, nil
-	}
-	prog, err := n.programs.Compile(script)
-	if err != nil {
-		return nil, err
-	}
-	return n.newService(script, prog), nil
-}
-
-func asCallErrorf(err error, format string, args ...any) *CallError {
-	e := asCallError(err)
-	e.Maybe = false
-	e.Message = fmt.Sprintf(format, args...) + ": " + e.Message
-	return e
 }
 
 // register gives a service a name on this node.
@@ -329,7 +253,7 @@ func (n *Node) Launch(script, name string, args starlark.Tuple, kwargs []starlar
 	}
 	n.enter("launch of "+script, func() {
 		m := message{source: goCaller(answer), session: 1, args: args, body: &extras{kwargs: kwargs}}
-		if _, err := n.launch(n.system.turn, script, name, m); err != nil {
+		if _, err := n.launch(n.system.turn, launchSpec{script: script, name: name}, m); err != nil {
 			done(nil, err)
 		}
 	}, answer)
@@ -406,4 +330,14 @@ func (s *Service) logFailure(what string, err error) {
 		attrs = append(attrs, "backtrace", "\n"+indent(backtrace))
 	}
 	s.log(levelError, "handler failed", attrs...)
+}
+
+// nextTrace is a new trace id: what a request from outside, a connection or a timer sets off carries it from service to
+// service, so that the log lines of all of them can be found together. Its upper half tells nodes and their lives apart.
+func (n *Node) nextTrace() uint64 { return uint64(n.traceBase)<<32 | n.traces.Add(1)&0xffffffff }
+
+func traceBase(name string, incarnation uint32) uint32 {
+	h := fnv.New32a()
+	h.Write(binary.BigEndian.AppendUint32([]byte(name), incarnation))
+	return h.Sum32()
 }

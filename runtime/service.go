@@ -26,11 +26,14 @@ type Service struct {
 	globals starlark.StringDict // the script's module: its state and its commands
 	handler Handler
 
+	limits *Limits // the node's, unless the launch gave others
+
 	depth    int       // how many services waited in init for this one when it was launched
 	starting bool      // init has not returned: requests wait in deferred
 	deferred []message // requests that came before init returned
-	ending   bool      // exit was called, or init failed: the service dies at the end of this step
-	killed   atomic.Bool
+	ending   bool      // the service dies at the end of this step
+	reason   Reason    // why, once it is ending
+	signals  atomic.Uint32
 
 	runq      runQueue   // what to do before the next message: forks and woken coroutines
 	farewells []message  // answers that wait for the service's death
@@ -97,6 +100,13 @@ type closer interface {
 	seat() *int
 }
 
+// The bits of Service.signals: what others want a service to look at between two steps, even within a handler that never
+// blocks. One atomic load a step finds out.
+const (
+	signalKilled uint32 = 1 << iota // mail.sentence says why
+	signalUrgent                    // mail.urgent has messages
+)
+
 // Address returns the service's address.
 func (s *Service) Address() *Address { return s.addr }
 
@@ -134,8 +144,8 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 	s.turn = turn
 	var m message
 	for turn.Messages < turn.Budget {
-		if s.killed.Load() {
-			s.end()
+		if s.signals.Load() != 0 {
+			s.attend()
 		}
 		if s.ending {
 			s.die()
@@ -183,19 +193,34 @@ func (s *Service) handle(m *message) {
 	case start:
 		s.begin(m)
 	case reply:
-		if w, ok := s.waits.take(waitID(m.session)); ok && w.co != nil {
-			w.co.value = m.value
-			if m.err != nil {
-				w.co.err = m.err
-			}
-			s.resume(w.co)
-		}
+		s.complete(m)
 	case tick:
 		s.alarmAt = 0
 		s.expire()
 	case event:
 		m.body.(func())()
 	}
+}
+
+// complete ends the wait of a call with its reply. A reply that nobody waits for any more is dropped.
+func (s *Service) complete(m *message) {
+	w, ok := s.waits.take(waitID(m.session))
+	if !ok {
+		return
+	}
+	if w.fire != nil {
+		o := outcome{value: m.value}
+		if m.err != nil {
+			o.err = m.err
+		}
+		w.fire(o)
+		return
+	}
+	w.co.value = m.value
+	if m.err != nil {
+		w.co.err = m.err
+	}
+	s.resume(w.co)
 }
 
 // dispatch runs a command on a coroutine.
@@ -210,7 +235,7 @@ func (s *Service) dispatch(m *message) {
 		}
 		return
 	}
-	co.source, co.session, co.deadline = m.source, m.session, m.deadline
+	co.source, co.session, co.deadline, co.trace = m.source, m.session, m.deadline, m.trace
 	co.begin(s)
 	s.resume(co)
 }
@@ -289,7 +314,7 @@ func (s *Service) runNext(r runnable) {
 		return
 	}
 	co := s.node.coroutines.get(s.turn.Worker)
-	co.job = r.job
+	co.job, co.trace = r.job, r.job.trace
 	co.begin(s)
 	s.resume(co)
 }
@@ -305,7 +330,7 @@ func (s *Service) wake(id waitID, value starlark.Value, err error) bool {
 		return false
 	}
 	if w.fire != nil {
-		w.fire(false)
+		w.fire(outcome{value: value, err: err})
 		return true
 	}
 	w.co.value, w.co.err = value, err
@@ -314,8 +339,8 @@ func (s *Service) wake(id waitID, value starlark.Value, err error) bool {
 }
 
 // addWait makes an entry in the wait table and sets the alarm if its deadline is the first.
-func (s *Service) addWait(co *coroutine, fire func(timedOut bool), deadline sched.Time) waitID {
-	id := s.waits.add(co, fire, deadline)
+func (s *Service) addWait(kind waitKind, co *coroutine, fire func(outcome), deadline sched.Time) waitID {
+	id := s.waits.add(kind, co, fire, deadline)
 	if deadline != 0 && (s.alarmAt == 0 || deadline < s.alarmAt) {
 		s.setAlarm(deadline)
 	}
@@ -341,7 +366,7 @@ func (s *Service) expire() {
 			break
 		}
 		if w.fire != nil {
-			w.fire(true)
+			w.fire(outcome{late: true})
 			continue
 		}
 		if co := w.co; co.what == "call" {
@@ -363,7 +388,7 @@ func (s *Service) begin(m *message) {
 		x = &extras{}
 	}
 	co := s.node.coroutines.get(s.turn.Worker)
-	co.source, co.session, co.deadline = m.source, m.session, m.deadline
+	co.source, co.session, co.deadline, co.trace = m.source, m.session, m.deadline, m.trace
 	args := m.args
 	co.job = job{
 		what:   "init",
@@ -405,17 +430,60 @@ func (s *Service) started(co *coroutine, err error) {
 		s.deferred = nil
 		return
 	}
-	s.end()
 	if err == errKilled {
+		s.end(Reason{Kind: Exited})
 		co.answer(nil, callErrorf(Dead, true, "%s ended in init", s.label))
 		return
 	}
+	s.end(Reason{Kind: Failed, Message: "init: " + err.Error()})
 	s.logFailure("init", err)
 	co.answer(nil, asCallError(err))
 }
 
-// end makes the service die after the present step.
-func (s *Service) end() { s.ending = true }
+// end makes the service die after the present step. The first reason counts.
+func (s *Service) end(why Reason) {
+	if !s.ending {
+		s.ending, s.reason = true, why
+	}
+}
+
+// attend looks at the signals.
+func (s *Service) attend() {
+	s.mail.mu.Lock()
+	urgent, why := s.mail.urgent, s.mail.sentence
+	s.mail.urgent = nil
+	got := s.signals.Swap(0)
+	s.mail.mu.Unlock()
+	for i := range urgent {
+		urgent[i].body.(func())()
+	}
+	if got&signalKilled != 0 {
+		s.end(why)
+	}
+}
+
+// interrupt makes the service run the event m before anything else, even within a handler that never blocks. It reports
+// false if the service has ended; if it ends before it does it, the source of m is told.
+func (s *Service) interrupt(turn *sched.Turn, m *message) bool {
+	return s.signal(turn, func() uint32 {
+		s.mail.urgent = append(s.mail.urgent, *m)
+		return signalUrgent
+	})
+}
+
+// signal makes the service attend; set runs under the lock of its mailbox and returns the bits to set.
+func (s *Service) signal(turn *sched.Turn, set func() uint32) bool {
+	s.mail.mu.Lock()
+	if s.mail.closed {
+		s.mail.mu.Unlock()
+		return false
+	}
+	bits := set()
+	s.signals.Store(s.signals.Load() | bits) // every writer holds the lock
+	s.mail.mu.Unlock()
+	s.run(turn, func() {})
+	return true
+}
 
 // farewell answers the request that co was handling when its service ended. The answer goes out once the service is gone,
 // so that whoever gets it finds its names free.
@@ -472,7 +540,11 @@ func (s *Service) die() {
 }
 
 // kill ends the service from outside; a handler that runs is stopped at the end of its slice.
-func (s *Service) kill(turn *sched.Turn) {
-	s.killed.Store(true)
-	s.run(turn, func() {})
+func (s *Service) kill(turn *sched.Turn, why Reason) {
+	s.signal(turn, func() uint32 {
+		if s.signals.Load()&signalKilled == 0 {
+			s.mail.sentence = why
+		}
+		return signalKilled
+	})
 }

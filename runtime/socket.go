@@ -76,7 +76,7 @@ func (k *socket) Data(c vnet.Conn, p []byte) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.buf = append(k.buf, p...)
-	if len(k.buf) >= k.svc.node.limits.ReadBuffer && !k.paused {
+	if len(k.buf) >= k.svc.limits.ReadBuffer && !k.paused {
 		k.paused = true
 		c.Pause()
 	}
@@ -143,7 +143,7 @@ func (k *socket) take(match matcher) (data []byte, ended bool) {
 			k.buf = nil
 		}
 	}
-	if k.paused && (consumed == 0 || len(k.buf) < k.svc.node.limits.ReadBuffer/2) && !k.closed {
+	if k.paused && (consumed == 0 || len(k.buf) < k.svc.limits.ReadBuffer/2) && !k.closed {
 		k.paused = false
 		k.conn.Resume()
 	}
@@ -167,7 +167,7 @@ func (k *socket) read(co *coroutine, b *starlark.Builtin, timeout time.Duration,
 		case k.pending() > limit:
 			return nil, fmt.Errorf("%s: got more than %d bytes without an end", b.Name(), limit)
 		}
-		k.reader = co.svc.addWait(co, nil, deadline)
+		k.reader = co.svc.addWait(otherWait, co, nil, deadline)
 		v, err := co.block("read", k.String())
 		k.reader = 0
 		if err != nil {
@@ -205,7 +205,7 @@ func (k *socket) write(co *coroutine, b *starlark.Builtin, timeout time.Duration
 	if !full {
 		return starlark.True, nil
 	}
-	k.writer = co.svc.addWait(co, nil, deadlineAfter(co, cmp.Or(timeout, co.svc.node.limits.Call)))
+	k.writer = co.svc.addWait(otherWait, co, nil, deadlineAfter(co, cmp.Or(timeout, co.svc.limits.Call)))
 	v, err := co.block("write", k.String())
 	k.writer = 0
 	if err != nil {
@@ -379,7 +379,7 @@ func socketOpen(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	}
 	co.charge()
 	k := newSocket(s)
-	k.reader = s.addWait(co, nil, co.now().Add(cmp.Or(timeout, s.node.limits.Call)))
+	k.reader = s.addWait(otherWait, co, nil, co.now().Add(cmp.Or(timeout, s.limits.Call)))
 	if k.conn, err = s.node.net.Dial(protocol, address, k); err != nil {
 		s.waits.take(k.reader)
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)

@@ -21,7 +21,7 @@ func (n *Node) Stop(drain time.Duration, done func()) {
 	}
 	n.system.run(nil, func() {
 		deadline := max(n.system.turn.Now.Add(drain), 1)
-		n.system.addWait(nil, func(bool) { n.ending.Store(true) }, deadline)
+		n.system.addWait(otherWait, nil, func(outcome) { n.ending.Store(true) }, deadline)
 		n.drain(deadline, done)
 	})
 }
@@ -38,7 +38,7 @@ func (n *Node) drain(deadline sched.Time, done func()) {
 			return
 		}
 		if (busy || s.busy()) && s.turn.Now < deadline {
-			s.addWait(nil, func(bool) { n.drain(deadline, done) }, s.turn.Now.Add(drainPoll))
+			s.addWait(otherWait, nil, func(outcome) { n.drain(deadline, done) }, s.turn.Now.Add(drainPoll))
 			return
 		}
 		n.endAll(n.Services(), done)
@@ -102,7 +102,7 @@ func (n *Node) endAll(all []*Service, done func()) {
 		}
 		goOn := func() { n.endAll(all, done) }
 		asked := n.ask(svc, func() {
-			svc.end()
+			svc.end(Reason{Kind: Stopped})
 			svc.onDeath = func() { s.run(svc.turn, goOn) }
 		}, goOn)
 		if asked {
@@ -116,7 +116,7 @@ func (n *Node) endAll(all []*Service, done func()) {
 		}
 		n.sched.Offload(func() {}, done)
 	}
-	s.end()
+	s.end(Reason{Kind: Stopped})
 }
 
 // Crash ends the node at once, as a power cut does: nothing is sent, nobody is told, and suspended coroutines are unwound
@@ -126,7 +126,7 @@ func (n *Node) Crash() {
 	turn := &sched.Turn{Now: n.sched.Now(), Owner: discard{}}
 	for _, s := range n.Services() {
 		s.turn = turn
-		s.end()
+		s.end(Reason{Kind: Stopped})
 		s.die()
 	}
 	if n.ownPool {

@@ -17,7 +17,8 @@ type uniqueLaunch struct {
 }
 
 // launchUnique answers m with the address of the script's unique service, which it launches if there is none.
-func (n *Node) launchUnique(turn *sched.Turn, script string, m message) {
+func (n *Node) launchUnique(turn *sched.Turn, spec launchSpec, m message) {
+	script := spec.script
 	n.mu.Lock()
 	u := n.unique[script]
 	if u != nil {
@@ -35,7 +36,7 @@ func (n *Node) launchUnique(turn *sched.Turn, script string, m message) {
 	n.unique[script] = u
 	n.mu.Unlock()
 	m.source, m.session = u, 1
-	svc, err := n.launch(turn, script, "", m)
+	svc, err := n.launch(turn, spec, m)
 	if err != nil {
 		u.answer(turn, 1, nil, err)
 		return

@@ -18,20 +18,39 @@ type waits struct {
 	free  []uint32 // indices of free slots
 	heap  []uint32 // indices of slots with a deadline, a binary heap ordered by (deadline, order)
 	order uint64
+	count [waitKinds]int // how many entries of each kind there are
 }
 
 type wait struct {
 	gen      uint32
 	at       int32 // position in the heap, -1 when there is no deadline
 	used     bool
-	co       *coroutine          // resumed at completion …
-	fire     func(timedOut bool) // … or called, for waits without a coroutine
+	kind     waitKind
+	co       *coroutine    // resumed at completion …
+	fire     func(outcome) // … or called, for waits without a coroutine
 	deadline sched.Time
 	order    uint64 // ties between equal deadlines: first set, first fired
 }
 
+// waitKind says what an entry awaits, as far as limits count it.
+type waitKind uint8
+
+const (
+	otherWait waitKind = iota // a wake-up, the network, an offload
+	callWait                  // a reply
+	timerWait                 // skynet.timeout, skynet.every
+	waitKinds
+)
+
+// outcome is how a wait ended: completed with a value or an error, or late, because its deadline came first.
+type outcome struct {
+	value starlark.Value
+	err   error
+	late  bool
+}
+
 // add makes an entry. A deadline of 0 means none.
-func (w *waits) add(co *coroutine, fire func(timedOut bool), deadline sched.Time) waitID {
+func (w *waits) add(kind waitKind, co *coroutine, fire func(outcome), deadline sched.Time) waitID {
 	var i uint32
 	if n := len(w.free); n > 0 {
 		i = w.free[n-1]
@@ -45,7 +64,8 @@ func (w *waits) add(co *coroutine, fire func(timedOut bool), deadline sched.Time
 	if s.gen == 0 {
 		s.gen = 1
 	}
-	s.used, s.co, s.fire, s.deadline, s.at = true, co, fire, deadline, -1
+	s.used, s.kind, s.co, s.fire, s.deadline, s.at = true, kind, co, fire, deadline, -1
+	w.count[kind]++
 	if deadline != 0 {
 		w.order++
 		s.order = w.order
@@ -71,6 +91,7 @@ func (w *waits) take(id waitID) (entry wait, ok bool) {
 		w.unheap(int(s.at))
 	}
 	s.used, s.co, s.fire = false, nil, nil
+	w.count[s.kind]--
 	w.free = append(w.free, i)
 	return entry, true
 }
@@ -93,7 +114,7 @@ func (w *waits) expired(now sched.Time) (entry wait, ok bool) {
 }
 
 // clear forgets everything.
-func (w *waits) clear() { w.slots, w.free, w.heap = nil, nil, nil }
+func (w *waits) clear() { *w = waits{order: w.order} }
 
 func (w *waits) less(i, j int) bool {
 	a, b := &w.slots[w.heap[i]], &w.slots[w.heap[j]]
@@ -148,7 +169,7 @@ func (w *waits) unheap(i int) {
 // sleepUntil suspends the coroutine until the deadline (0: for ever) or until somebody completes the wait; woken tells
 // which.
 func (co *coroutine) sleepUntil(deadline sched.Time, what string) (woken bool, err error) {
-	co.svc.addWait(co, nil, deadline)
+	co.svc.addWait(otherWait, co, nil, deadline)
 	v, err := co.block(what, "")
 	return v == starlark.True, err
 }

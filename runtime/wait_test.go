@@ -63,7 +63,7 @@ func waitsRun(ops []int) string {
 	for i, op := range ops {
 		switch arg := op / 4; op % 4 {
 		case 0, 1:
-			id := w.add(nil, nil, sched.Time(arg%8))
+			id := w.add(otherWait, nil, nil, sched.Time(arg%8))
 			if slices.Contains(ids, id) || id == 0 {
 				return fmt.Sprintf("operation %d: add: got id %x a second time", i, id)
 			}
@@ -111,7 +111,7 @@ func TestWaitsAreTheirModel(t *testing.T) {
 func TestWaitIDsWrap(t *testing.T) {
 	w := waits{slots: []wait{{gen: 1<<32 - 2}}, free: []uint32{0}}
 	for _, want := range []waitID{(1<<32 - 1) << 32, 1 << 32, 2 << 32} {
-		id := w.add(nil, nil, 0)
+		id := w.add(otherWait, nil, nil, 0)
 		if id != want {
 			t.Errorf("id: got %x, want %x", id, want)
 		}
@@ -121,7 +121,7 @@ func TestWaitIDsWrap(t *testing.T) {
 
 func TestClearForgetsEverything(t *testing.T) {
 	var w waits
-	id := w.add(nil, nil, 5)
+	id := w.add(otherWait, nil, nil, 5)
 	w.clear()
 	if _, ok := w.take(id); ok || w.earliest() != 0 {
 		t.Errorf("after clear: got an entry (%v) or a deadline %d, want none", ok, w.earliest())
