@@ -104,12 +104,23 @@ func skynetLibrary(log, state starlark.Value) *library {
 		member{"self", skynetSelf},
 		member{"fork", skynetFork},
 		member{"sleep", skynetSleep},
+		member{"ret", skynetRet},
+		member{"request", skynetRequest},
+		member{"select", skynetSelect},
+		member{"response", skynetResponse},
+		member{"redirect", skynetRedirect},
+		member{"cancel", skynetCancel},
+		member{"give_way", skynetYield},
+		member{"queue", skynetQueue},
 		member{"wait", skynetWait},
 		member{"wakeup", skynetWakeup},
 		member{"timeout", skynetTimeout},
+		member{"every", skynetEvery},
 		member{"newservice", skynetNewService},
 		member{"uniqueservice", skynetUniqueService},
+		member{"queryservice", skynetQueryService},
 		member{"register", registration((*Node).register)},
+		member{"unregister", skynetUnregister},
 		member{"query", skynetQuery},
 		member{"node", skynetNode},
 		member{"source", skynetSource},
@@ -117,6 +128,9 @@ func skynetLibrary(log, state starlark.Value) *library {
 		member{"exit", skynetExit},
 		member{"kill", skynetKill},
 		member{"time", skynetTime},
+		member{"genid", skynetGenid},
+		member{"getenv", skynetGetenv},
+		member{"setenv", skynetSetenv},
 		member{"error", skynetError},
 		member{"refuse", skynetRefuse},
 	)
@@ -355,15 +369,6 @@ func (co *coroutine) now() sched.Time {
 	return co.svc.node.sched.Now()
 }
 
-func skynetFork(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	j, err := callable(b, args, kwargs)
-	if err != nil {
-		return nil, err
-	}
-	co.svc.fork(j)
-	return starlark.None, nil
-}
-
 // callable makes a job of f, *args, **kwargs.
 func callable(b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (job, error) {
 	if len(args) == 0 {
@@ -374,41 +379,6 @@ func callable(b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple)
 		return job{}, fmt.Errorf("%s: got %s, want a function", b.Name(), args[0].Type())
 	}
 	return job{fn: fn, args: args[1:], kwargs: kwargs, what: fn.Name()}, nil
-}
-
-func skynetSleep(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var v starlark.Value
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "seconds", &v); err != nil {
-		return nil, err
-	}
-	d, err := Duration(v)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	_, err = co.sleepUntil(co.now().Add(max(d, 1)), "sleep")
-	return starlark.None, err
-}
-
-// skynetTimeout runs a function later; the result has cancel().
-func skynetTimeout(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	if len(args) < 2 {
-		return nil, fmt.Errorf("%s: got %d arguments, want a duration and a function", b.Name(), len(args))
-	}
-	d, err := Duration(args[0])
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	j, err := callable(b, args[1:], kwargs)
-	if err != nil {
-		return nil, err
-	}
-	s := co.svc
-	id := s.addWait(timerWait, nil, func(o outcome) {
-		if o.late {
-			s.fork(j)
-		}
-	}, co.now().Add(max(d, 1)))
-	return &timerValue{svc: s, id: id}, nil
 }
 
 // skynetWait parks the coroutine under a token until wakeup(token); it returns True, or False if the timeout came first.

@@ -19,26 +19,43 @@ import (
 
 // call sends a request and suspends the coroutine until it is answered or its deadline has passed.
 func (co *coroutine) call(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple, timeout time.Duration) (starlark.Value, error) {
-	s := co.svc
-	callee, remote, err := s.node.resolve(dest)
+	_, callee, err := co.ask(dest, command, args, kwargs, co.deadlineFor(cmp.Or(timeout, co.svc.limits.Call)), nil)
 	if err != nil {
 		return nil, err
 	}
+	return co.block("call", callee)
+}
+
+// ask sends a request whose outcome ends a wait of this service: it resumes the coroutine, or goes to fire if that is not nil.
+// It returns the wait and what the callee is called.
+func (co *coroutine) ask(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple, deadline sched.Time, fire func(outcome)) (waitID, string, error) {
+	s := co.svc
+	callee, remote, err := s.node.resolve(dest)
+	if err != nil {
+		return 0, "", err
+	}
 	if remote != nil {
-		return co.callRemote(remote.node, target{id: remote.id}, command, args, kwargs, timeout, false)
+		return co.askRemote(remote.node, target{id: remote.id}, command, args, kwargs, deadline, false, fire)
 	}
-	m := message{kind: request, command: command, source: s}
-	m.deadline = co.deadlineFor(cmp.Or(timeout, s.limits.Call))
-	if m.deadline <= s.turn.Now {
-		return nil, callErrorf(Timeout, false, "call of %q: the deadline of the request being handled has passed", command)
+	if deadline <= s.turn.Now {
+		return 0, "", callErrorf(Timeout, false, "call of %q: the deadline of the request being handled has passed", command)
 	}
-	id := s.addWait(callWait, co, nil, m.deadline)
+	m := message{kind: request, command: command, source: s, deadline: deadline}
+	id := s.addWait(callWait, co.unless(fire), fire, deadline)
 	m.session = uint64(id)
 	if err := co.deliver(&m, callee, args, kwargs); err != nil {
 		s.waits.take(id)
-		return nil, err
+		return 0, "", err
 	}
-	return co.block("call", callee.label)
+	return id, callee.label, nil
+}
+
+// unless is the coroutine that a wait resumes, nil if fire is called instead.
+func (co *coroutine) unless(fire func(outcome)) *coroutine {
+	if fire != nil {
+		return nil
+	}
+	return co
 }
 
 // send sends a request that wants no reply.
@@ -70,6 +87,15 @@ func (co *coroutine) deadlineFor(timeout time.Duration) sched.Time {
 		at = co.deadline
 	}
 	return at
+}
+
+// boundedBy is now + timeout or the deadline of the request being handled, whichever is first; 0, for ever, if there is
+// neither.
+func (co *coroutine) boundedBy(timeout time.Duration) sched.Time {
+	if timeout == 0 {
+		return co.deadline
+	}
+	return co.deadlineFor(timeout)
 }
 
 // deliver copies the arguments and puts the request into the callee's mailbox.

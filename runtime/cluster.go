@@ -132,20 +132,28 @@ func (co *coroutine) callNode(node, name, command string, args starlark.Tuple, k
 }
 
 func (co *coroutine) callRemote(node string, to target, command string, args starlark.Tuple, kwargs []starlark.Tuple, timeout time.Duration, query bool) (starlark.Value, error) {
+	_, callee, err := co.askRemote(node, to, command, args, kwargs, co.deadlineFor(cmp.Or(timeout, co.svc.limits.Call)), query, nil)
+	if err != nil {
+		return nil, err
+	}
+	return co.block("call", callee)
+}
+
+// askRemote is ask for a service of another node.
+func (co *coroutine) askRemote(node string, to target, command string, args starlark.Tuple, kwargs []starlark.Tuple, deadline sched.Time, query bool, fire func(outcome)) (waitID, string, error) {
 	s := co.svc
 	payload, err := wire.AppendArgs(nil, args, kwargs)
 	if err != nil {
-		return nil, fmt.Errorf("call of %q on node %s: %w", command, node, err)
+		return 0, "", fmt.Errorf("call of %q on node %s: %w", command, node, err)
 	}
-	deadline := co.deadlineFor(cmp.Or(timeout, s.limits.Call))
 	if deadline <= s.turn.Now {
-		return nil, callErrorf(Timeout, false, "call of %q on node %s: the deadline of the request being handled has passed", command, node)
+		return 0, "", callErrorf(Timeout, false, "call of %q on node %s: the deadline of the request being handled has passed", command, node)
 	}
-	id := s.addWait(callWait, co, nil, deadline)
+	id := s.addWait(callWait, co.unless(fire), fire, deadline)
 	s.node.cluster.submit(s.turn, node, &outgoing{
 		source: s, session: uint64(id), deadline: deadline, to: to, command: command, payload: payload, query: query,
 	})
-	return co.block("call", node+" "+to.String())
+	return id, node + " " + to.String(), nil
 }
 
 // sendRemote is cluster.send.

@@ -11,6 +11,7 @@ func clusterLibrary() *library {
 		"cluster",
 		member{"call", clusterCall},
 		member{"send", clusterSend},
+		member{"request", clusterRequest},
 		member{"register", registration((*Node).export)},
 		member{"query", clusterQuery},
 		member{"nodes", clusterNodes},

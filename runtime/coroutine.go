@@ -39,14 +39,18 @@ type coroutine struct {
 	session  uint64
 	deadline sched.Time
 	trace    uint64 // what the request, fork or timer belongs to; 0 for nothing yet
+	answered bool   // by skynet.ret, or the answer was given away: what the handler returns goes nowhere
 
 	// While suspended: what is awaited, and with what the coroutine is resumed.
-	live   int    // index in svc.live, -1 when it has never been suspended
-	what   string // "call", "sleep", …
-	target string // whom a call awaits
-	value  starlark.Value
-	err    error
-	killed bool
+	number  uint64           // the service's count of coroutines when it began
+	wait    waitID           // what completes the wait
+	section *criticalSection // that it waits to enter
+	live    int              // index in svc.live, -1 when it has never been suspended
+	what    string           // "call", "sleep", …
+	target  string           // whom a call awaits
+	value   starlark.Value
+	err     error
+	killed  bool
 
 	cancelled bool // the thread was told to stop
 }
@@ -59,6 +63,7 @@ type job struct {
 	native func(*coroutine) (starlark.Value, error)
 	what   string
 	trace  uint64                      // of the handler that forked it
+	task   *task                       // its handle, if it has one
 	then   func(starlark.Value, error) // called with the outcome instead of logging it; nil for requests
 }
 
@@ -153,6 +158,8 @@ func (co *coroutine) run() {
 // begin prepares the coroutine for its job, which is one of svc.
 func (co *coroutine) begin(svc *Service) {
 	co.svc = svc
+	svc.begun++
+	co.number = svc.begun
 	th := co.thread
 	th.Name = svc.label
 	co.charged = th.Steps
@@ -171,7 +178,11 @@ func (co *coroutine) finish(value starlark.Value, err error) {
 	s := co.svc
 	switch {
 	case co.killed || s.ending && err != nil:
-		s.farewell(co)
+		if s.ending {
+			s.farewell(co)
+		} else {
+			co.answer(nil, callErrorf(Remote, true, "%s: the handler of %q was cancelled", s.label, co.job.what))
+		}
 		if co.job.then != nil {
 			co.job.then(nil, errKilled)
 		}
@@ -183,7 +194,7 @@ func (co *coroutine) finish(value starlark.Value, err error) {
 			s.logFailure(co.job.what, err)
 		}
 		co.answer(nil, answer)
-	case co.session != 0:
+	case co.session != 0: // 0 after ret, response and redirect, too
 		sent, err := wire.Copy(value)
 		if err != nil {
 			co.answer(nil, callErrorf(Remote, true, "%s: result of %q: %v", s.label, co.job.what, err))
@@ -203,8 +214,11 @@ func (co *coroutine) answer(value starlark.Value, err *CallError) {
 
 // recycle clears what the job left behind.
 func (co *coroutine) recycle() {
+	if t := co.job.task; t != nil {
+		t.co, t.ended = nil, true
+	}
 	co.svc, co.job, co.source, co.deadline, co.trace = nil, job{}, nil, 0, 0
-	co.session, co.killed = 0, false
+	co.session, co.killed, co.answered = 0, false, false
 	if co.cancelled {
 		co.cancelled = false
 		co.thread.Uncancel()
@@ -249,6 +263,12 @@ func (co *coroutine) block(what, target string) (starlark.Value, error) {
 	}
 	co.allow(co.svc.limits)
 	return v, err
+}
+
+// abandon makes the interpreter stop at its next step: for built-ins that cannot return an error.
+func (co *coroutine) abandon() {
+	co.cancelled = true
+	co.thread.Cancel(errKilled.Error())
 }
 
 // current returns the coroutine a built-in runs in; built-ins of services cannot be used while a module loads, since a

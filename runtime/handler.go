@@ -58,8 +58,7 @@ func (c *Context) Send(dest starlark.Value, command string, args starlark.Tuple)
 
 // Sleep suspends the handler.
 func (c *Context) Sleep(d time.Duration) error {
-	_, err := c.co.sleepUntil(c.Now().Add(max(d, 1)), "sleep")
-	return err
+	return c.co.sleep(d)
 }
 
 // Fork runs f as a coroutine of its own after this handler has blocked or returned.

@@ -85,6 +85,7 @@ type Node struct {
 
 	services sync.Map // id (uint64) -> *Service
 	names    sync.Map // name -> *Service
+	env      sync.Map // key -> frozen starlark.Value
 	counter  atomic.Uint32
 	traces   atomic.Uint64
 

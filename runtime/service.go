@@ -39,6 +39,10 @@ type Service struct {
 	farewells []message  // answers that wait for the service's death
 	preempted *coroutine // a handler whose slice was used up; nothing else runs before it
 	live      []*coroutine
+	current   *coroutine // the one that runs, or ran last
+	held      int        // responses that were taken and not given
+	begun     uint64     // how many coroutines were begun
+	genid     int64      // the last number given by skynet.genid
 	waits     waits
 	alarm     sched.Timer
 	alarmAt   sched.Time     // when the alarm is set to fire, 0 if it is not
@@ -274,6 +278,7 @@ func (s *Service) commandJob(m *message, j *job) *CallError {
 
 // resume switches to a coroutine and deals with how it comes back.
 func (s *Service) resume(co *coroutine) {
+	s.current = co
 	sig, alive := co.next()
 	s.turn.Steps += co.thread.Steps - co.charged
 	co.charged = co.thread.Steps
@@ -313,8 +318,14 @@ func (s *Service) runNext(r runnable) {
 		s.dispatch(r.message)
 		return
 	}
+	if t := r.job.task; t != nil && t.cancelled {
+		return
+	}
 	co := s.node.coroutines.get(s.turn.Worker)
 	co.job, co.trace = r.job, r.job.trace
+	if t := co.job.task; t != nil {
+		t.co = co
+	}
 	co.begin(s)
 	s.resume(co)
 }
@@ -341,6 +352,9 @@ func (s *Service) wake(id waitID, value starlark.Value, err error) bool {
 // addWait makes an entry in the wait table and sets the alarm if its deadline is the first.
 func (s *Service) addWait(kind waitKind, co *coroutine, fire func(outcome), deadline sched.Time) waitID {
 	id := s.waits.add(kind, co, fire, deadline)
+	if co != nil {
+		co.wait = id
+	}
 	if deadline != 0 && (s.alarmAt == 0 || deadline < s.alarmAt) {
 		s.setAlarm(deadline)
 	}

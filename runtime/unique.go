@@ -1,40 +1,41 @@
 package runtime
 
 import (
+	"slices"
+
 	"go.starlark.net/starlark"
 
 	"skynet/sched"
 )
 
 // uniqueLaunch is the one service of a script that uniqueservice starts: callers that come while it starts share its
-// launch. A failed launch is forgotten, so the next caller tries again. It answers as the caller of the launch.
+// launch, and those who asked for it before anybody launched it. A failed launch is forgotten, so the next caller tries
+// again. It answers as the caller of the launch.
 type uniqueLaunch struct {
-	node    *Node
-	script  string
-	svc     *Service
-	ready   bool
-	waiting []message // the start messages of those who wait
+	node     *Node
+	script   string
+	svc      *Service
+	launched bool // somebody launches it, or has; false while it is only asked for
+	ready    bool
+	waiting  []message // the start messages of those who wait
 }
 
 // launchUnique answers m with the address of the script's unique service, which it launches if there is none.
 func (n *Node) launchUnique(turn *sched.Turn, spec launchSpec, m message) {
-	script := spec.script
 	n.mu.Lock()
-	u := n.unique[script]
-	if u != nil {
-		ready := u.ready
-		if !ready {
-			u.waiting = append(u.waiting, m)
-		}
+	u := n.uniqueOf(spec.script)
+	if u.ready {
 		n.mu.Unlock()
-		if ready {
-			m.source.answer(turn, m.session, u.svc.addr, nil)
-		}
+		m.source.answer(turn, m.session, u.svc.addr, nil)
 		return
 	}
-	u = &uniqueLaunch{node: n, script: script, waiting: []message{m}}
-	n.unique[script] = u
+	u.waiting = append(u.waiting, m)
+	first := !u.launched
+	u.launched = true
 	n.mu.Unlock()
+	if !first {
+		return
+	}
 	m.source, m.session = u, 1
 	svc, err := n.launch(turn, spec, m)
 	if err != nil {
@@ -44,6 +45,16 @@ func (n *Node) launchUnique(turn *sched.Turn, spec launchSpec, m message) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	u.svc = svc
+}
+
+// uniqueOf is the entry of a script, made if there is none. The node's lock is held.
+func (n *Node) uniqueOf(script string) *uniqueLaunch {
+	u := n.unique[script]
+	if u == nil {
+		u = &uniqueLaunch{node: n, script: script}
+		n.unique[script] = u
+	}
+	return u
 }
 
 // answer ends the launch for everybody who waits for it.
@@ -65,3 +76,55 @@ func (u *uniqueLaunch) answer(turn *sched.Turn, _ uint64, v starlark.Value, err 
 }
 
 func (u *uniqueLaunch) name() string { return "uniqueservice" }
+
+// skynetQueryService finds the unique service of a script; with a timeout it waits until somebody launches it.
+func skynetQueryService(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	timeout, kwargs, err := takeTimeout(b, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	script, args, err := co.scriptName(b, args)
+	if err != nil {
+		return nil, err
+	}
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
+		return nil, err
+	}
+	n, s := co.svc.node, co.svc
+	n.mu.Lock()
+	u := n.unique[script]
+	switch {
+	case u != nil && u.ready:
+		n.mu.Unlock()
+		return u.svc.addr, nil
+	case timeout == 0 && u == nil:
+		n.mu.Unlock()
+		return starlark.None, nil
+	case timeout == 0:
+		timeout = s.limits.Launch // it is being launched
+	}
+	id := s.addWait(otherWait, co, nil, co.deadlineFor(timeout))
+	u = n.uniqueOf(script)
+	u.waiting = append(u.waiting, message{source: s, session: uint64(id)})
+	n.mu.Unlock()
+	v, err := co.block("queryservice", script)
+	n.stopAsking(script, s, id)
+	if v == nil && err == nil {
+		v = starlark.None // the deadline came first
+	}
+	return v, err
+}
+
+// stopAsking forgets who waits for a unique service, and the entry if nobody else does.
+func (n *Node) stopAsking(script string, s *Service, id waitID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	u := n.unique[script]
+	if u == nil || u.ready {
+		return
+	}
+	u.waiting = slices.DeleteFunc(u.waiting, func(m message) bool { return m.source == caller(s) && m.session == uint64(id) })
+	if !u.launched && len(u.waiting) == 0 {
+		delete(n.unique, script)
+	}
+}

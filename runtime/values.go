@@ -141,30 +141,3 @@ func (r *record) CopyForSend() (starlark.Value, error) {
 	}
 	return starlarkstruct.FromStringDict(starlarkstruct.Default, fields), nil
 }
-
-// timerValue is what skynet.timeout returns.
-type timerValue struct {
-	svc *Service
-	id  waitID
-}
-
-func (t *timerValue) String() string        { return "timer" }
-func (t *timerValue) Type() string          { return "timer" }
-func (t *timerValue) Freeze()               {}
-func (t *timerValue) Truth() starlark.Bool  { return true }
-func (t *timerValue) Hash() (uint32, error) { return uint32(t.id), nil }
-func (t *timerValue) AttrNames() []string   { return []string{"cancel"} }
-
-// Attr offers cancel(), which returns whether the timer had not fired yet.
-func (t *timerValue) Attr(name string) (starlark.Value, error) {
-	if name != "cancel" {
-		return nil, nil
-	}
-	return starlark.NewBuiltin("timer.cancel", func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-		if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
-			return nil, err
-		}
-		_, pending := t.svc.waits.take(t.id)
-		return starlark.Bool(pending), nil
-	}), nil
-}

@@ -1,0 +1,162 @@
+package runtime
+
+import (
+	"fmt"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"skynet/sched"
+)
+
+// timerValue is what skynet.timeout and skynet.every return.
+type timerValue struct {
+	svc    *Service
+	id     waitID
+	job    job
+	period time.Duration // 0 for a timer that fires once
+	next   sched.Time    // when a periodic timer fires next
+	busy   bool          // the run of the last firing is not over
+	over   bool          // it was cancelled
+}
+
+func (t *timerValue) String() string        { return "timer" }
+func (t *timerValue) Type() string          { return "timer" }
+func (t *timerValue) Freeze()               {}
+func (t *timerValue) Truth() starlark.Bool  { return true }
+func (t *timerValue) Hash() (uint32, error) { return uint32(t.id), nil }
+func (t *timerValue) AttrNames() []string   { return []string{"cancel"} }
+
+// Attr offers cancel(), which returns whether the timer was still going to fire.
+func (t *timerValue) Attr(name string) (starlark.Value, error) {
+	if name != "cancel" {
+		return nil, nil
+	}
+	return starlark.NewBuiltin("timer.cancel", func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
+			return nil, err
+		}
+		return starlark.Bool(t.cancel()), nil
+	}), nil
+}
+
+func (t *timerValue) cancel() bool {
+	_, pending := t.svc.waits.take(t.id)
+	t.over = true
+	return pending
+}
+
+// skynetTimeout runs a function later; the result has cancel().
+func skynetTimeout(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	d, j, err := delayed(b, args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	j.trace = co.trace
+	t := &timerValue{svc: co.svc, job: j}
+	t.id = co.svc.after(d, co.now(), func() { t.svc.fork(t.job) })
+	return t, nil
+}
+
+// delayed takes a duration and what to run off the arguments.
+func delayed(b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (time.Duration, job, error) {
+	if len(args) < 2 {
+		return 0, job{}, fmt.Errorf("%s: got %d arguments, want a duration and a function", b.Name(), len(args))
+	}
+	d, err := Duration(args[0])
+	if err != nil {
+		return 0, job{}, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	j, err := callable(b, args[1:], kwargs)
+	return d, j, err
+}
+
+// after calls fire in a turn of the service when d is over. What is due at once goes through the mailbox, as in Skynet: it
+// comes after all that is queued already. fire is not called if the wait is taken before.
+func (s *Service) after(d time.Duration, now sched.Time, fire func()) waitID {
+	if d > 0 {
+		return s.addWait(timerWait, nil, func(outcome) { fire() }, now.Add(d))
+	}
+	id := s.addWait(timerWait, nil, func(outcome) { fire() }, 0)
+	s.run(s.turn, func() { s.wake(id, nil, nil) })
+	return id
+}
+
+// skynetEvery runs a function periodically, the first time after one period. The times are those of a clock: a late firing
+// does not move the next one. A firing while the function still runs is left out.
+func skynetEvery(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	d, j, err := delayed(b, args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	if d < time.Millisecond {
+		return nil, fmt.Errorf("%s: got a period of %v, want 1ms or more", b.Name(), d)
+	}
+	t := &timerValue{svc: co.svc, job: j, period: d, next: co.now()}
+	t.job.then = t.ran
+	t.schedule()
+	return t, nil
+}
+
+// schedule sets a periodic timer to its next time that has not passed.
+func (t *timerValue) schedule() {
+	t.next = t.next.Add(t.period)
+	if behind := t.svc.turn.Now.Sub(t.next); behind >= 0 {
+		t.next = t.next.Add((behind/t.period + 1) * t.period)
+	}
+	t.id = t.svc.addWait(timerWait, nil, func(outcome) { t.tick() }, t.next)
+}
+
+func (t *timerValue) tick() {
+	t.schedule()
+	if !t.busy {
+		t.busy = true
+		t.svc.fork(t.job)
+	}
+}
+
+// ran is told how a run ended; a failure does not end the timer.
+func (t *timerValue) ran(_ starlark.Value, err error) {
+	t.busy = false
+	if err != nil && err != errKilled {
+		t.svc.logFailure(t.job.what, err)
+	}
+}
+
+func skynetSleep(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var v starlark.Value
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "seconds", &v); err != nil {
+		return nil, err
+	}
+	d, err := Duration(v)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	return starlark.None, co.sleep(d)
+}
+
+// sleep suspends the coroutine; for no time at all, until what is queued already was handled.
+func (co *coroutine) sleep(d time.Duration) error {
+	if d <= 0 {
+		return co.giveWay()
+	}
+	_, err := co.sleepUntil(co.now().Add(d), "sleep")
+	return err
+}
+
+// giveWay lets the service handle what is queued already.
+func (co *coroutine) giveWay() error {
+	s := co.svc
+	id := s.addWait(otherWait, co, nil, 0)
+	s.run(s.turn, func() { s.wake(id, nil, nil) })
+	_, err := co.block("yield", "")
+	return err
+}
+
+// skynetYield is skynet.give_way: yield is a word that Starlark reserves.
+func skynetYield(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
+		return nil, err
+	}
+	return starlark.None, co.giveWay()
+}
