@@ -127,6 +127,12 @@ func skynetLibrary(log, state starlark.Value) *library {
 		member{"deadline", skynetDeadline},
 		member{"exit", skynetExit},
 		member{"kill", skynetKill},
+		member{"stop", skynetStop},
+		member{"monitor", skynetMonitor},
+		member{"link", linking(skynetLink)},
+		member{"unlink", linking(skynetUnlink)},
+		member{"supervise", skynetSupervise},
+		member{"child", skynetChild},
 		member{"time", skynetTime},
 		member{"genid", skynetGenid},
 		member{"getenv", skynetGetenv},
@@ -261,9 +267,26 @@ func (co *coroutine) launch(b *starlark.Builtin, script string, args starlark.Tu
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
-	args, kwargs, err = wire.CopyArgs(args, kwargs)
+	v, err := co.launchBy(spec, args, kwargs, start)
+	if _, failed := err.(*CallError); err != nil && !failed && err != errKilled {
+		err = fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	return v, err
+}
+
+// launchAndWait launches a service and waits until its init has returned.
+func (co *coroutine) launchAndWait(spec launchSpec, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	return co.launchBy(spec, args, kwargs, func(spec launchSpec, m message) *CallError {
+		_, err := co.svc.node.launch(co.svc.turn, spec, m)
+		return err
+	})
+}
+
+func (co *coroutine) launchBy(spec launchSpec, args starlark.Tuple, kwargs []starlark.Tuple, start func(launchSpec, message) *CallError) (starlark.Value, error) {
+	s := co.svc
+	args, kwargs, err := wire.CopyArgs(args, kwargs)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+		return nil, err
 	}
 	m := message{source: s, trace: co.traceID(), args: args, body: &extras{kwargs: kwargs}, deadline: co.deadlineFor(s.limits.Launch)}
 	id := s.addWait(callWait, co, nil, m.deadline)
@@ -452,7 +475,7 @@ func skynetExit(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
 		return nil, err
 	}
-	co.svc.end(Reason{Kind: Exited})
+	co.svc.leave(Reason{Kind: Exited})
 	return nil, errKilled
 }
 
@@ -461,14 +484,9 @@ func skynetKill(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "address", &dest); err != nil {
 		return nil, err
 	}
-	s, remote, err := co.svc.node.resolve(dest)
-	switch {
-	case err != nil:
+	s, err := co.mayEnd(b.Name(), dest)
+	if err != nil {
 		return nil, err
-	case remote != nil:
-		return nil, callErrorf(Denied, false, "%s: %s lives on another node", b.Name(), remote)
-	case s == co.svc.node.system || s == co.svc.node.cluster.svc:
-		return nil, callErrorf(Denied, false, "%s: %s belongs to the runtime", b.Name(), s.label)
 	}
 	s.kill(co.svc.turn, Reason{Kind: Killed, Message: "by " + co.svc.label})
 	return starlark.None, nil
@@ -507,7 +525,7 @@ func skynetPcall(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 	if err == nil {
 		return newResult(true, v, starlark.None), nil
 	}
-	if co, ok := th.Local(coroutineKey).(*coroutine); !ok || co.killed || co.svc.ending || th.Steps >= co.stepLimit {
+	if co, ok := th.Local(coroutineKey).(*coroutine); !ok || co.killed || co.svc.unwinding() || th.Steps >= co.stepLimit {
 		return nil, err
 	}
 	return newResult(false, starlark.None, newErrorValue(err)), nil

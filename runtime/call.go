@@ -156,8 +156,8 @@ func (s *Service) noCommand(command string) *CallError {
 	if len(command) > 0 && command[0] == '_' {
 		return callErrorf(Denied, false, "%s: %q is private: its name starts with an underscore", s.label, command)
 	}
-	if command == "init" {
-		return callErrorf(Denied, false, "%s: init cannot be called", s.label)
+	if lifeFunction(command) {
+		return callErrorf(Denied, false, "%s: %s cannot be called: the runtime calls it", s.label, command)
 	}
 	return callErrorf(Remote, false, "%s has no command %q%s", s.label, command, hint(command, s.Commands()))
 }
@@ -167,7 +167,7 @@ func (s *Service) noCommand(command string) *CallError {
 func (s *Service) Commands() []string {
 	var names []string
 	for name, v := range s.globals { //determinism:ok sorted below
-		if _, ok := v.(*starlark.Function); ok && name[0] != '_' && name != "init" {
+		if _, ok := v.(*starlark.Function); ok && name[0] != '_' && !lifeFunction(name) {
 			names = append(names, name)
 		}
 	}

@@ -253,7 +253,7 @@ func (l *clusterLink) hello(e link.Hello) {
 func (l *clusterLink) serve(e link.Request) {
 	s, err := l.cluster.find(target{name: e.Name, id: e.ID})
 	if err == nil {
-		m := message{kind: request, command: e.Command, source: l, session: sessionOf(e), body: &extras{payload: bytes.Clone(e.Payload), from: l.remote}}
+		m := message{kind: kindOf(e), command: e.Command, source: l, session: sessionOf(e), body: &extras{payload: bytes.Clone(e.Payload), from: l.remote}}
 		if m.session != 0 {
 			m.deadline = l.cluster.now().Add(min(e.Deadline, maxDuration))
 		}
@@ -271,6 +271,14 @@ func (l *clusterLink) serve(e link.Request) {
 	default:
 		l.cluster.node.log(levelWarn, "message from another node refused", "from", l.remote, "command", e.Command, "error", err.Error())
 	}
+}
+
+// kindOf tells a request to watch a service from one for the service.
+func kindOf(e link.Request) kind {
+	if e.Command == watchCommand {
+		return watch
+	}
+	return request
 }
 
 // sessionOf is 0 for a request that wants no reply.

@@ -177,8 +177,8 @@ func (co *coroutine) allow(l *Limits) {
 func (co *coroutine) finish(value starlark.Value, err error) {
 	s := co.svc
 	switch {
-	case co.killed || s.ending && err != nil:
-		if s.ending {
+	case co.killed || s.unwinding() && err != nil:
+		if s.phase != alive && s.phase != draining {
 			s.farewell(co)
 		} else {
 			co.answer(nil, callErrorf(Remote, true, "%s: the handler of %q was cancelled", s.label, co.job.what))
@@ -241,7 +241,7 @@ func onMaxSteps(th *starlark.Thread) {
 		return
 	}
 	th.SetMaxExecutionSteps(min(th.Steps+co.svc.limits.Slice, co.stepLimit))
-	if !co.yield(preempted) || co.killed || co.svc.node.ending.Load() {
+	if !co.yield(preempted) || co.killed {
 		co.killed, co.cancelled = true, true
 		th.Cancel(errKilled.Error())
 	}
@@ -278,7 +278,7 @@ func current(th *starlark.Thread, b *starlark.Builtin) (*coroutine, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s: cannot be used while a module loads; call it from a function", b.Name())
 	}
-	if co.killed || co.svc.ending {
+	if co.killed || co.svc.unwinding() {
 		return nil, errKilled
 	}
 	return co, nil

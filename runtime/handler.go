@@ -75,7 +75,7 @@ func (c *Context) Offload(work func() error) error { return c.co.offload("offloa
 func (c *Context) Register(name string) error { return c.co.svc.node.register(name, c.co.svc) }
 
 // Exit ends the service once this method has returned.
-func (c *Context) Exit() { c.co.svc.end(Reason{Kind: Exited}) }
+func (c *Context) Exit() { c.co.svc.leave(Reason{Kind: Exited}) }
 
 // Rand is the service's stream of random numbers.
 func (c *Context) Rand() *sched.Stream { return c.co.svc.stream() }
@@ -101,4 +101,12 @@ func (s *Service) stream() *sched.Stream {
 		s.random = s.node.sched.Rand(fmt.Sprintf("service/%x", s.addr.id))
 	}
 	return s.random
+}
+
+// Exiter is a [Handler] that wants to be called when its service ends in an orderly way, as the function exit of a script is:
+// by [Context.Exit], skynet.stop or the stop of its node, but not when it is killed or has failed. It may block for as long as
+// the limit call says.
+type Exiter interface {
+	Handler
+	Exit(ctx *Context, why Reason) error
 }

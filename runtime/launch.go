@@ -14,6 +14,7 @@ type launchSpec struct {
 	name   string  // registered before the first message, unless empty
 	limits *Limits // nil: the node's
 	link   bool    // link the service to its launcher
+	child  bool    // the launcher is its supervisor: the service ends with it, but not the reverse
 }
 
 // takeLaunch takes the keyword launch, a dict of how the service is launched, out of the keywords, which else go to init.
@@ -79,6 +80,10 @@ func (n *Node) launch(turn *sched.Turn, spec launchSpec, m message) (*Service, *
 			n.forget(s)
 			return nil, callErrorf(Remote, false, "launch %s: %v", script, err)
 		}
+	}
+	if launcher, ok := m.source.(*Service); ok && spec.link {
+		s.links = append(s.links, linkage{launcher, !spec.child})
+		launcher.links = append(launcher.links, linkage{s, true})
 	}
 	m.kind, m.command = start, "init"
 	s.post(turn, &m)

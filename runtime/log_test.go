@@ -47,7 +47,7 @@ def refused():
 			"INFO printed-1 %s",
 			`WARN message refused %s command=_private error=denied: n:00000003 log.star: "_private" is private: its name starts with an underscore`,
 			`WARN message refused %s command=brocken error=remote: n:00000003 log.star has no command "brocken"; did you mean "broken"?`,
-			"WARN message refused %s command=init error=denied: n:00000003 log.star: init cannot be called",
+			"WARN message refused %s command=init error=denied: n:00000003 log.star: init cannot be called: the runtime calls it",
 			"ERROR handler failed %s command=broken error=log.star:12:9: fail: no luck backtrace=\n" +
 				"  Traceback (most recent call last):\n    log.star:12:9: in broken\n  Error in fail: fail: no luck",
 		} {

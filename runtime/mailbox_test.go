@@ -68,7 +68,7 @@ func mailboxStep(b *mailbox, m *mailboxModel, op int, session uint64) (differenc
 	case op < 8:
 		compare("put of a reply", b.put(&message{kind: reply, session: session}), m.put(reply, session))
 	case op < 14:
-		ok := b.take(&out)
+		ok := b.take(&out) == took
 		want, wantOK := m.take()
 		if !ok {
 			out = message{}
@@ -115,7 +115,7 @@ func TestMailboxGrows(t *testing.T) {
 			next++
 		}
 	}
-	for b.take(&m) {
+	for b.take(&m) == took {
 		if m.session != next {
 			t.Fatalf("take: got %d, want %d", m.session, next)
 		}
@@ -146,7 +146,7 @@ func TestMailboxLosesNothing(t *testing.T) {
 	var m message
 	for got := 0; got < senders*each; {
 		<-ready
-		for b.take(&m) {
+		for b.take(&m) == took {
 			got++
 			s := m.session >> 32
 			if uint32(m.session) != uint32(next[s]) {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"go.starlark.net/starlark"
 
@@ -14,6 +15,7 @@ type kind uint8
 const (
 	request kind = iota // a command from a service, another node or Go code; session 0 wants no reply
 	start               // the first message of a service: run the script, then init
+	watch               // wants to be answered when the service ends
 	reply               // the answer to a call of ours
 	tick                // the service's alarm: some of its deadlines have passed
 	event               // body is a func() to run on the service: network events, finished offloads
@@ -64,7 +66,8 @@ type mailbox struct {
 	busy   bool
 	closed bool
 
-	urgent   []message // events to run between two steps, see Service.interrupt
+	signals  atomic.Uint32 // what to look at between two steps; written under the lock
+	urgent   []message     // events to run between two steps, see Service.interrupt
 	sentence Reason    // why the service was killed
 }
 
@@ -103,13 +106,48 @@ func (b *mailbox) put(m *message) putResult {
 	return putOK
 }
 
-// take removes the oldest message into m. If there is none it clears busy and reports false.
-func (b *mailbox) take(m *message) bool {
+// The bits of mailbox.signals: what others want a service to look at between two steps, even within a handler that never
+// blocks. One atomic load a step finds out.
+const (
+	signalKilled uint32 = 1 << iota // sentence says why
+	signalUrgent                    // urgent has messages
+)
+
+// signal sets signals; set says which, under the lock.
+func (b *mailbox) signal(set func() uint32) putResult {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return putClosed
+	}
+	b.signals.Store(b.signals.Load() | set())
+	if b.busy {
+		return putOK
+	}
+	b.busy = true
+	return putReady
+}
+
+// The outcomes of a take.
+type takeResult uint8
+
+const (
+	took        takeResult = iota
+	tookSignal             // nothing, but there is a signal to attend to
+	tookNothing            // and busy is cleared
+)
+
+// take removes the oldest message into m. If there is neither a message nor a signal it clears busy.
+func (b *mailbox) take(m *message) takeResult {
 	b.mu.Lock()
 	if b.n == 0 {
-		b.idle()
+		r := tookSignal
+		if b.signals.Load() == 0 {
+			b.idle()
+			r = tookNothing
+		}
 		b.mu.Unlock()
-		return false
+		return r
 	}
 	slot := &b.ring[b.head]
 	*m = *slot
@@ -117,13 +155,13 @@ func (b *mailbox) take(m *message) bool {
 	b.head = (b.head + 1) & (len(b.ring) - 1)
 	b.n--
 	b.mu.Unlock()
-	return true
+	return took
 }
 
 // settle clears busy if the queue is empty and reports whether there is more.
 func (b *mailbox) settle() (more bool) {
 	b.mu.Lock()
-	if more = b.n > 0; !more {
+	if more = b.n > 0 || b.signals.Load() != 0; !more {
 		b.idle()
 	}
 	b.mu.Unlock()
@@ -148,6 +186,13 @@ func (b *mailbox) close() []message {
 	}
 	b.ring, b.head, b.n, b.urgent, b.closed = nil, 0, 0, nil, true
 	return left
+}
+
+// isClosed reports whether the service has ended.
+func (b *mailbox) isClosed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.closed
 }
 
 // length is the number of messages queued.

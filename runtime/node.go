@@ -9,6 +9,7 @@ import (
 	"hash/fnv"
 	"iter"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -98,7 +99,6 @@ type Node struct {
 	system  *Service // runs the node's own coroutines: calls from Go, draining
 	cluster *cluster
 	stopped atomic.Bool // no service is launched any more
-	ending  atomic.Bool // the drain time is over: handlers that go on running are stopped
 }
 
 // query is a coroutine that waits until a name is registered.
@@ -109,6 +109,11 @@ type query struct {
 
 // NewNode makes a node. It runs nothing yet, except that it listens for its cluster if it is told to.
 func NewNode(c Config) (*Node, error) {
+	handlers := maps.Clone(c.Handlers)
+	if handlers == nil {
+		handlers = make(map[string]func() Handler)
+	}
+	handlers[supervisorScript] = func() Handler { return new(supervisor) }
 	if c.Scheduler == nil || c.Programs == nil {
 		return nil, errors.New("runtime: NewNode: Scheduler and Programs are required")
 	}
@@ -116,7 +121,7 @@ func NewNode(c Config) (*Node, error) {
 	n := &Node{
 		name: cmp.Or(c.Name, "node"), incarnation: c.Incarnation, index: c.Index,
 		sched: c.Scheduler, net: c.Network, store: c.Store, programs: c.Programs,
-		coroutines: c.Coroutines, logTo: c.Log, handlers: c.Handlers, limits: c.Limits, trace: c.Trace,
+		coroutines: c.Coroutines, logTo: c.Log, handlers: handlers, limits: c.Limits, trace: c.Trace,
 		unique: make(map[string]*uniqueLaunch), queries: make(map[string][]query),
 	}
 	n.traceBase = traceBase(n.name, n.incarnation)

@@ -10,6 +10,7 @@ const (
 	Stopped Ending = "stopped" // it was asked to end in an orderly way, or its node was
 	Killed  Ending = "killed"  // skynet.kill
 	Failed  Ending = "failed"  // init failed, a limit was exceeded, or a linked service ended abnormally
+	Gone    Ending = "gone"    // it had ended before anybody watched it, or never was
 	Lost    Ending = "lost"    // its node can no longer be reached; whether it lives is unknown
 )
 

@@ -1,14 +1,11 @@
 package runtime
 
 import (
-	"fmt"
 	"sync"
-	"sync/atomic"
 
 	"go.starlark.net/starlark"
 
 	"skynet/sched"
-	"skynet/sched/trace"
 )
 
 // Service is a mailbox, the private state of a script (or a Go [Handler]) and the coroutines that are handling its
@@ -24,6 +21,7 @@ type Service struct {
 
 	script  *Program
 	globals starlark.StringDict // the script's module: its state and its commands
+	exitHook *starlark.Function // its function exit, if it has one
 	handler Handler
 
 	limits *Limits // the node's, unless the launch gave others
@@ -31,12 +29,13 @@ type Service struct {
 	depth    int       // how many services waited in init for this one when it was launched
 	starting bool      // init has not returned: requests wait in deferred
 	deferred []message // requests that came before init returned
-	ending   bool      // the service dies at the end of this step
-	reason   Reason    // why, once it is ending
-	signals  atomic.Uint32
+	phase    phase
+	reason   Reason // why it ends, once it does
 
 	runq      runQueue   // what to do before the next message: forks and woken coroutines
 	farewells []message  // answers that wait for the service's death
+	watchers  []message  // who wants to hear of its end
+	links     []linkage  // who ends with it
 	preempted *coroutine // a handler whose slice was used up; nothing else runs before it
 	live      []*coroutine
 	current   *coroutine // the one that runs, or ran last
@@ -104,13 +103,6 @@ type closer interface {
 	seat() *int
 }
 
-// The bits of Service.signals: what others want a service to look at between two steps, even within a handler that never
-// blocks. One atomic load a step finds out.
-const (
-	signalKilled uint32 = 1 << iota // mail.sentence says why
-	signalUrgent                    // mail.urgent has messages
-)
-
 // Address returns the service's address.
 func (s *Service) Address() *Address { return s.addr }
 
@@ -123,14 +115,19 @@ func (s *Service) name() string { return s.label }
 func (s *Service) post(turn *sched.Turn, m *message) putResult {
 	r := s.mail.put(m)
 	if r == putReady {
-		if turn != nil {
-			turn.Ready(s)
-		} else {
-			s.node.sched.Ready(s)
-		}
+		s.ready(turn)
 		r = putOK
 	}
 	return r
+}
+
+// ready reports the service ready to the scheduler.
+func (s *Service) ready(turn *sched.Turn) {
+	if turn != nil {
+		turn.Ready(s)
+	} else {
+		s.node.sched.Ready(s)
+	}
 }
 
 // run makes the service call f in one of its turns. It is how everything outside (network, timers, offloads) reaches a
@@ -148,10 +145,10 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 	s.turn = turn
 	var m message
 	for turn.Messages < turn.Budget {
-		if s.signals.Load() != 0 {
+		if s.mail.signals.Load() != 0 {
 			s.attend()
 		}
-		if s.ending {
+		if s.phase != alive && s.closing() {
 			s.die()
 			return false
 		}
@@ -167,17 +164,21 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 			if s.afterTurn != nil && s.mail.length() == 0 {
 				s.afterTurn()
 			}
-			if !s.mail.take(&m) {
+			switch s.mail.take(&m) {
+			case took:
+				s.handle(&m)
+			case tookSignal:
+				turn.Messages--
+			case tookNothing:
 				turn.Messages--
 				return false
 			}
-			s.handle(&m)
 		}
 		if s.preempted != nil {
 			return true
 		}
 	}
-	if s.ending || s.preempted != nil || s.runq.len() > 0 {
+	if s.unwinding() || s.phase == draining && !s.busy() || s.preempted != nil || s.runq.len() > 0 {
 		return true
 	}
 	if s.afterTurn != nil {
@@ -189,11 +190,13 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 func (s *Service) handle(m *message) {
 	switch m.kind {
 	case request:
-		if s.starting {
-			s.deferred = append(s.deferred, *m)
+		if s.starting || s.phase != alive {
+			s.postpone(m)
 			return
 		}
 		s.dispatch(m)
+	case watch:
+		s.watchers = append(s.watchers, *m)
 	case start:
 		s.begin(m)
 	case reply:
@@ -267,7 +270,7 @@ func (s *Service) commandJob(m *message, j *job) *CallError {
 	}
 	if m.command != s.last.command {
 		fn, ok := s.globals[m.command].(*starlark.Function)
-		if !ok || m.command[0] == '_' || m.command == "init" {
+		if !ok || m.command[0] == '_' || lifeFunction(m.command) {
 			return s.noCommand(m.command)
 		}
 		s.last.command, s.last.fn = m.command, fn
@@ -374,7 +377,7 @@ func (s *Service) setAlarm(at sched.Time) {
 // expire completes the waits whose deadline has passed, in order of their deadlines, and sets the alarm to the next one.
 func (s *Service) expire() {
 	now := s.node.sched.Now()
-	for !s.ending {
+	for s.phase != ending {
 		w, ok := s.waits.expired(now)
 		if !ok {
 			break
@@ -393,80 +396,12 @@ func (s *Service) expire() {
 	}
 }
 
-// begin handles the start message: the script's top level, then init, run on one coroutine, which may block; until it
-// is through, requests wait.
-func (s *Service) begin(m *message) {
-	s.starting = true
-	x, _ := m.body.(*extras)
-	if x == nil {
-		x = &extras{}
-	}
-	co := s.node.coroutines.get(s.turn.Worker)
-	co.source, co.session, co.deadline, co.trace = m.source, m.session, m.deadline, m.trace
-	args := m.args
-	co.job = job{
-		what:   "init",
-		native: func(co *coroutine) (starlark.Value, error) { return s.addr, s.initialise(co, args, x.kwargs) },
-		then:   func(_ starlark.Value, err error) { s.started(co, err) },
-	}
-	co.begin(s)
-	s.resume(co)
-}
-
-func (s *Service) initialise(co *coroutine, args starlark.Tuple, kwargs []starlark.Tuple) error {
-	if s.handler != nil {
-		return s.handler.Init(&Context{co: co}, args, kwargs)
-	}
-	globals, err := s.script.program.Init(co.thread, s.script.predeclared)
-	s.globals = globals
-	if err != nil {
-		return err
-	}
-	fn, ok := globals["init"]
-	if !ok {
-		if len(args)+len(kwargs) > 0 {
-			return fmt.Errorf("%s: got %d arguments for a script without init", s.script.name, len(args)+len(kwargs))
-		}
-		return nil
-	}
-	_, err = starlark.Call(co.thread, fn, args, kwargs)
-	return err
-}
-
-// started is told how init ended.
-func (s *Service) started(co *coroutine, err error) {
-	s.starting = false
-	if err == nil {
-		co.answer(s.addr, nil)
-		for i := range s.deferred {
-			s.runq.push(runnable{message: &s.deferred[i]})
-		}
-		s.deferred = nil
-		return
-	}
-	if err == errKilled {
-		s.end(Reason{Kind: Exited})
-		co.answer(nil, callErrorf(Dead, true, "%s ended in init", s.label))
-		return
-	}
-	s.end(Reason{Kind: Failed, Message: "init: " + err.Error()})
-	s.logFailure("init", err)
-	co.answer(nil, asCallError(err))
-}
-
-// end makes the service die after the present step. The first reason counts.
-func (s *Service) end(why Reason) {
-	if !s.ending {
-		s.ending, s.reason = true, why
-	}
-}
-
 // attend looks at the signals.
 func (s *Service) attend() {
 	s.mail.mu.Lock()
 	urgent, why := s.mail.urgent, s.mail.sentence
 	s.mail.urgent = nil
-	got := s.signals.Swap(0)
+	got := s.mail.signals.Swap(0)
 	s.mail.mu.Unlock()
 	for i := range urgent {
 		urgent[i].body.(func())()
@@ -487,78 +422,9 @@ func (s *Service) interrupt(turn *sched.Turn, m *message) bool {
 
 // signal makes the service attend; set runs under the lock of its mailbox and returns the bits to set.
 func (s *Service) signal(turn *sched.Turn, set func() uint32) bool {
-	s.mail.mu.Lock()
-	if s.mail.closed {
-		s.mail.mu.Unlock()
-		return false
+	r := s.mail.signal(set)
+	if r == putReady {
+		s.ready(turn)
 	}
-	bits := set()
-	s.signals.Store(s.signals.Load() | bits) // every writer holds the lock
-	s.mail.mu.Unlock()
-	s.run(turn, func() {})
-	return true
-}
-
-// farewell answers the request that co was handling when its service ended. The answer goes out once the service is gone,
-// so that whoever gets it finds its names free.
-func (s *Service) farewell(co *coroutine) {
-	if co.session != 0 {
-		err := callErrorf(Dead, true, "%s ended while handling %q", s.label, co.job.what)
-		s.farewells = append(s.farewells, message{session: co.session, source: co.source, err: err})
-		co.session = 0
-	}
-}
-
-// die is the one way a service ends, whatever the cause: everyone who waits for it hears about it.
-func (s *Service) die() {
-	n := s.node
-	n.forget(s)
-	left := append(s.deferred, s.mail.close()...)
-	if s.alarm != nil {
-		s.alarm.Stop()
-	}
-	for s.runq.len() > 0 {
-		r := s.runq.pop()
-		if r.message != nil {
-			left = append(left, *r.message)
-		}
-		if r.job.then != nil {
-			r.job.then(nil, errKilled)
-		}
-	}
-	for len(s.live) > 0 {
-		co := s.live[len(s.live)-1]
-		co.killed = true
-		s.resume(co)
-	}
-	s.preempted, s.runq = nil, runQueue{}
-	s.waits.clear()
-	for len(s.closers) > 0 {
-		s.closers[len(s.closers)-1].close()
-	}
-	for i := range s.farewells {
-		m := &s.farewells[i]
-		m.source.answer(s.turn, m.session, nil, m.err)
-	}
-	for i := range left {
-		if m := &left[i]; m.session != 0 && m.kind != reply {
-			m.source.answer(s.turn, m.session, nil, callErrorf(Dead, false, "%s ended before it handled %q", s.label, m.command))
-		}
-	}
-	s.last.command, s.last.fn = "", nil
-	s.deferred, s.farewells, s.globals, s.parked = nil, nil, nil, nil
-	n.trace.Add(int64(s.turn.Now), trace.Node, n.index, s.TaskID(), 0)
-	if s.onDeath != nil {
-		s.onDeath()
-	}
-}
-
-// kill ends the service from outside; a handler that runs is stopped at the end of its slice.
-func (s *Service) kill(turn *sched.Turn, why Reason) {
-	s.signal(turn, func() uint32 {
-		if s.signals.Load()&signalKilled == 0 {
-			s.mail.sentence = why
-		}
-		return signalKilled
-	})
+	return r != putClosed
 }

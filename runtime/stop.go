@@ -21,7 +21,6 @@ func (n *Node) Stop(drain time.Duration, done func()) {
 	}
 	n.system.run(nil, func() {
 		deadline := max(n.system.turn.Now.Add(drain), 1)
-		n.system.addWait(otherWait, nil, func(outcome) { n.ending.Store(true) }, deadline)
 		n.drain(deadline, done)
 	})
 }
@@ -60,17 +59,17 @@ func (n *Node) drain(deadline sched.Time, done func()) {
 	settle(false)
 }
 
-// ask makes svc call f in one of its turns or, if it ends before that, the system service call gone in one of its own. It
-// reports false if svc has ended already.
+// ask makes svc call f in one of its turns, between two steps of a handler that does not end if need be, or, if it ends before
+// that, the system service call gone in one of its own. It reports false if svc has ended already.
 func (n *Node) ask(svc *Service, f, gone func()) bool {
 	ended := goCaller(func(starlark.Value, *CallError) { n.system.run(nil, gone) })
 	m := message{kind: event, body: f, source: ended, session: 1}
-	return svc.post(n.system.turn, &m) != putClosed
+	return svc.interrupt(n.system.turn, &m)
 }
 
 // busy tells whether something is in flight: a request, or a handler that is not merely waiting for its next input.
 func (s *Service) busy() bool {
-	if s.starting || len(s.deferred)+s.runq.len() > 0 || s.mail.length() > 0 {
+	if s.starting || s.held > 0 || s.preempted != nil || len(s.deferred)+s.runq.len() > 0 || s.mail.length() > 0 {
 		return true
 	}
 	for _, co := range s.live {
@@ -92,7 +91,6 @@ func (s *Service) stopAccepting() {
 // endAll ends the services, the last of the list first and each after the one before it is dead, the system service last
 // of all.
 func (n *Node) endAll(all []*Service, done func()) {
-	n.ending.Store(true)
 	s := n.system
 	for len(all) > 0 {
 		svc := all[len(all)-1]
@@ -102,8 +100,13 @@ func (n *Node) endAll(all []*Service, done func()) {
 		}
 		goOn := func() { n.endAll(all, done) }
 		asked := n.ask(svc, func() {
-			svc.end(Reason{Kind: Stopped})
 			svc.onDeath = func() { s.run(svc.turn, goOn) }
+			leave := func() { svc.leave(Reason{Kind: Stopped, Message: "the node stops"}) }
+			if svc.preempted != nil {
+				leave()
+			} else {
+				svc.run(svc.turn, leave) // after what it has been sent already
+			}
 		}, goOn)
 		if asked {
 			return

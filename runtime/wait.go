@@ -113,8 +113,14 @@ func (w *waits) expired(now sched.Time) (entry wait, ok bool) {
 	return w.take(waitID(w.slots[i].gen)<<32 | waitID(i))
 }
 
-// clear forgets everything.
-func (w *waits) clear() { *w = waits{order: w.order} }
+// clear forgets everything but the generations: a late reply must not find what is added afterwards.
+func (w *waits) clear() {
+	for i := range w.slots {
+		if s := &w.slots[i]; s.used {
+			w.take(waitID(s.gen)<<32 | waitID(i))
+		}
+	}
+}
 
 func (w *waits) less(i, j int) bool {
 	a, b := &w.slots[w.heap[i]], &w.slots[w.heap[j]]

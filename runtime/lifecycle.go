@@ -1,0 +1,270 @@
+package runtime
+
+import (
+	"fmt"
+
+	"go.starlark.net/starlark"
+
+	"skynet/sched"
+	"skynet/sched/trace"
+)
+
+// This file is the life of a service: init, and the one way in which it ends.
+
+// phase is how far a service is on the way to its end.
+type phase uint8
+
+const (
+	alive     phase = iota
+	draining        // it was asked to stop: new requests are refused, what it has may finish
+	departing       // at the end of this step what is suspended is unwound, and the exit hook begins
+	leaving         // the exit hook runs
+	ending          // at the end of this step the service dies
+)
+
+// begin handles the start message: the script's top level, then init, run on one coroutine, which may block; until it
+// is through, requests wait.
+func (s *Service) begin(m *message) {
+	s.starting = true
+	x, _ := m.body.(*extras)
+	if x == nil {
+		x = &extras{}
+	}
+	co := s.node.coroutines.get(s.turn.Worker)
+	co.source, co.session, co.deadline, co.trace = m.source, m.session, m.deadline, m.trace
+	args := m.args
+	co.job = job{
+		what:   "init",
+		native: func(co *coroutine) (starlark.Value, error) { return s.addr, s.initialise(co, args, x.kwargs) },
+		then:   func(_ starlark.Value, err error) { s.started(co, err) },
+	}
+	co.begin(s)
+	s.resume(co)
+}
+
+func (s *Service) initialise(co *coroutine, args starlark.Tuple, kwargs []starlark.Tuple) error {
+	if s.handler != nil {
+		return s.handler.Init(&Context{co: co}, args, kwargs)
+	}
+	globals, err := s.script.program.Init(co.thread, s.script.predeclared)
+	s.globals = globals
+	if err != nil {
+		return err
+	}
+	s.exitHook, _ = globals["exit"].(*starlark.Function)
+	fn, ok := globals["init"]
+	if !ok {
+		if len(args)+len(kwargs) > 0 {
+			return fmt.Errorf("%s: got %d arguments for a script without init", s.script.name, len(args)+len(kwargs))
+		}
+		return nil
+	}
+	_, err = starlark.Call(co.thread, fn, args, kwargs)
+	return err
+}
+
+// started is told how init ended.
+func (s *Service) started(co *coroutine, err error) {
+	s.starting = false
+	if err == nil {
+		co.answer(s.addr, nil)
+		for i := range s.deferred {
+			s.runq.push(runnable{message: &s.deferred[i]})
+		}
+		s.deferred = nil
+		return
+	}
+	if err == errKilled {
+		s.end(Reason{Kind: Exited})
+		co.answer(nil, callErrorf(Dead, true, "%s ended in init", s.label))
+		return
+	}
+	s.end(Reason{Kind: Failed, Message: "init: " + err.Error()})
+	s.logFailure("init", err)
+	co.answer(nil, asCallError(err))
+}
+
+// postpone keeps a request until init has returned, or refuses it because the service is about to end.
+func (s *Service) postpone(m *message) {
+	if s.phase == alive {
+		s.deferred = append(s.deferred, *m)
+		return
+	}
+	if m.session == 0 {
+		s.log(levelWarn, "message refused", "command", m.command, "error", "the service is stopping")
+		return
+	}
+	m.source.answer(s.turn, m.session, nil, callErrorf(Dead, false, "%s is stopping", s.label))
+}
+
+// end makes the service die after the present step, without its exit hook. The first reason counts.
+func (s *Service) end(why Reason) {
+	s.because(why)
+	s.phase = ending
+}
+
+// leave makes the service end in an orderly way: at the end of the present step its handlers are unwound, then its exit hook
+// runs, then it dies.
+func (s *Service) leave(why Reason) {
+	s.because(why)
+	s.phase = max(s.phase, departing)
+}
+
+// drainUntil makes the service leave once it has finished what it is doing, or at the deadline.
+func (s *Service) drainUntil(deadline sched.Time, why Reason) {
+	if s.phase != alive {
+		return
+	}
+	s.because(why)
+	s.phase = draining
+	s.stopAccepting()
+	s.addWait(otherWait, nil, func(outcome) { s.leave(why) }, deadline)
+}
+
+func (s *Service) because(why Reason) {
+	if s.reason.Kind == "" {
+		s.reason = why
+	}
+}
+
+// unwinding tells whether nothing may run any more but what is being unwound.
+func (s *Service) unwinding() bool { return s.phase == departing || s.phase == ending }
+
+// closing goes on with the end of the service, between two steps; true says that it is time to die.
+func (s *Service) closing() (dies bool) {
+	if s.phase == draining && !s.busy() {
+		s.phase = departing
+	}
+	if s.phase == departing {
+		s.unwind()
+		if s.phase == departing { // else init was unwound, and a service without state has no hook
+			s.phase = leaving
+			s.beginExit()
+		}
+	}
+	return s.phase == ending
+}
+
+// beginExit runs the exit hook, which may block but not for ever.
+func (s *Service) beginExit() {
+	j := job{what: "exit", then: func(_ starlark.Value, err error) {
+		if err != nil && err != errKilled {
+			s.logFailure("exit", err)
+		}
+		s.end(s.reason)
+	}}
+	why := s.reason
+	switch exiter, native := s.handler.(Exiter); {
+	case native:
+		j.native = func(co *coroutine) (starlark.Value, error) { return starlark.None, exiter.Exit(&Context{co: co}, why) }
+	case s.exitHook != nil && s.exitHook.NumParams() == 0:
+		j.fn = s.exitHook
+	case s.exitHook != nil:
+		j.fn, j.args = s.exitHook, starlark.Tuple{reasonValue(why)}
+	default:
+		s.end(why)
+		return
+	}
+	s.addWait(otherWait, nil, func(outcome) {
+		s.log(levelWarn, "exit hook takes too long", "limit", s.limits.Call)
+		s.end(why)
+	}, s.turn.Now.Add(s.limits.Call))
+	s.fork(j)
+}
+
+// unwind ends every coroutine, and drops what was to run: forks, timers, waits. Requests that waited for init are kept, to be
+// answered at the end.
+func (s *Service) unwind() {
+	for s.runq.len() > 0 {
+		r := s.runq.pop()
+		if r.message != nil {
+			s.deferred = append(s.deferred, *r.message)
+		}
+		r.job.drop()
+	}
+	for len(s.live) > 0 {
+		co := s.live[len(s.live)-1]
+		co.killed = true
+		s.resume(co)
+	}
+	for s.runq.len() > 0 { // what was woken or forked meanwhile; its coroutines are gone
+		r := s.runq.pop()
+		r.job.drop()
+	}
+	s.preempted = nil
+	s.waits.clear()
+	s.parked = nil
+}
+
+// drop tells who waits for a job that it will never run.
+func (j *job) drop() {
+	if j.task != nil {
+		j.task.ended = true
+	}
+	if j.then != nil {
+		j.then(nil, errKilled)
+	}
+}
+
+// farewell answers the request that co was handling when its service ended. The answer goes out once the service is gone,
+// so that whoever gets it finds its names free.
+func (s *Service) farewell(co *coroutine) {
+	if co.session != 0 {
+		err := callErrorf(Dead, true, "%s ended while handling %q", s.label, co.job.what)
+		s.farewells = append(s.farewells, message{session: co.session, source: co.source, err: err})
+		co.session = 0
+	}
+}
+
+// die is the one way a service ends, whatever the cause: everyone who waits for it, is linked to it or watches it hears
+// about it.
+func (s *Service) die() {
+	n := s.node
+	n.forget(s)
+	left := append(s.deferred, s.mail.close()...)
+	if s.alarm != nil {
+		s.alarm.Stop()
+	}
+	s.unwind()
+	for len(s.closers) > 0 {
+		s.closers[len(s.closers)-1].close()
+	}
+	for i := range s.farewells {
+		m := &s.farewells[i]
+		m.source.answer(s.turn, m.session, nil, m.err)
+	}
+	for i := range left {
+		s.decline(&left[i])
+	}
+	s.tellWatchers()
+	s.last.command, s.last.fn = "", nil
+	s.deferred, s.farewells, s.globals, s.exitHook = nil, nil, nil, nil
+	n.trace.Add(int64(s.turn.Now), trace.Node, n.index, s.TaskID(), 0)
+	if s.onDeath != nil {
+		s.onDeath()
+	}
+}
+
+// decline answers what was in the mailbox when the service died.
+func (s *Service) decline(m *message) {
+	switch {
+	case m.session == 0 || m.kind == reply:
+	case m.kind == watch:
+		s.watchers = append(s.watchers, *m)
+	default:
+		m.source.answer(s.turn, m.session, nil, callErrorf(Dead, false, "%s ended before it handled %q", s.label, m.command))
+	}
+}
+
+// kill ends the service from outside; a handler that runs is stopped at the end of its slice.
+func (s *Service) kill(turn *sched.Turn, why Reason) {
+	s.signal(turn, func() uint32 {
+		if s.mail.signals.Load()&signalKilled == 0 {
+			s.mail.sentence = why
+		}
+		return signalKilled
+	})
+}
+
+// lifeFunction tells whether a function of that name is one that the runtime calls in the life of a service, and nobody else.
+func lifeFunction(name string) bool { return name == "init" || name == "exit" || name == "upgrade" }

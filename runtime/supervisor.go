@@ -1,0 +1,428 @@
+package runtime
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.starlark.net/starlark"
+	"go.starlark.net/starlarkstruct"
+
+	"skynet/sched"
+)
+
+// supervisorScript is the name under which every node has supervisors: skynet.supervise launches one, and a supervisor can
+// be a child of another.
+const supervisorScript = "supervisor"
+
+// The strategies and the kinds of children are those of Erlang/OTP.
+const (
+	oneForOne  = "one_for_one"  // only the child that ended is started again
+	oneForAll  = "one_for_all"  // all others are stopped, and all are started again
+	restForOne = "rest_for_one" // those that were started after it are stopped, and it and they are started again
+
+	permanent = "permanent" // is always started again, unless it was stopped
+	transient = "transient" // is started again if it ended abnormally
+	temporary = "temporary" // is never started again
+)
+
+// supervisor is a service that starts its children in order, starts again what ends, and stops them in reverse order when it
+// ends itself.
+type supervisor struct {
+	strategy  string
+	intensity int           // more restarts than that …
+	period    time.Duration // … within this time, and the supervisor gives up
+	backoff   [2]time.Duration
+	children  []*child // in the order of their start
+	restarts  []sched.Time
+	section   *criticalSection // starting and stopping children blocks, and only one at a time makes sense
+}
+
+// child is one child of a supervisor.
+type child struct {
+	id      string
+	script  string
+	args    starlark.Tuple
+	kwargs  []starlark.Tuple
+	launch  starlark.Value // launch = {...}, or nil
+	restart string
+	stop    time.Duration
+
+	addr     *Address // nil while it does not run
+	watch    waitID
+	since    sched.Time // when it was started last
+	failures int        // restarts in a row that did not last for a period
+	count    int        // restarts in all
+}
+
+// Init starts the children.
+func (sup *supervisor) Init(ctx *Context, args starlark.Tuple, kwargs []starlark.Tuple) error {
+	sup.section = &criticalSection{svc: ctx.co.svc}
+	if err := sup.options(args, kwargs); err != nil {
+		return fmt.Errorf("supervise: %w", err)
+	}
+	if i, err := sup.start(ctx.co, sup.children); err != nil {
+		_ = sup.stop(ctx.co, sup.children[:i]) // the error that counts is the first
+		return err
+	}
+	return nil
+}
+
+func (sup *supervisor) options(args starlark.Tuple, kwargs []starlark.Tuple) error {
+	list := starlark.NewList(nil)
+	sup.strategy, sup.intensity = oneForOne, 3
+	var period, backoff starlark.Value = starlark.MakeInt(5), starlark.Tuple{starlark.Float(0.1), starlark.MakeInt(10)}
+	err := starlark.UnpackArgs("supervise", args, kwargs, "children?", &list, "strategy?", &sup.strategy,
+		"intensity?", &sup.intensity, "period?", &period, "backoff?", &backoff)
+	if err != nil {
+		return err
+	}
+	if known := []string{oneForOne, oneForAll, restForOne}; !slices.Contains(known, sup.strategy) {
+		return fmt.Errorf("strategy: got %q, want one of %q%s", sup.strategy, known, hint(sup.strategy, known))
+	}
+	if sup.intensity < 0 {
+		return fmt.Errorf("intensity: got %d, want 0 or more", sup.intensity)
+	}
+	if err := positiveDuration(period, &sup.period); err != nil {
+		return fmt.Errorf("period: %w", err)
+	}
+	if err := sup.setBackoff(backoff); err != nil {
+		return fmt.Errorf("backoff: %w", err)
+	}
+	for i := range list.Len() {
+		if err := sup.add(list.Index(i)); err != nil {
+			return fmt.Errorf("child %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
+// setBackoff reads the first and the longest pause before a restart, or one duration for both.
+func (sup *supervisor) setBackoff(v starlark.Value) (err error) {
+	first, last := v, v
+	if pair, ok := v.(starlark.Tuple); ok && len(pair) == 2 {
+		first, last = pair[0], pair[1]
+	}
+	for i, v := range []starlark.Value{first, last} {
+		if sup.backoff[i], err = Duration(v); err != nil {
+			return err
+		}
+	}
+	if sup.backoff[0] < 0 || sup.backoff[1] < sup.backoff[0] {
+		return fmt.Errorf("got %v to %v, want the first pause and a longest that is not shorter", sup.backoff[0], sup.backoff[1])
+	}
+	return nil
+}
+
+// skynetChild says how a supervisor starts a service; it is a value that can be sent.
+func skynetChild(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	script, args, err := co.scriptName(b, args)
+	if err != nil {
+		return nil, err
+	}
+	fields := starlark.StringDict{
+		"id": starlark.String(script), "script": starlark.String(script), "args": args, "launch": starlark.None,
+		"restart": starlark.String(permanent), "stop": seconds(co.svc.limits.Call),
+	}
+	rest := starlark.NewDict(len(kwargs))
+	for _, kw := range kwargs {
+		name := string(kw[0].(starlark.String))
+		if _, own := fields[name]; own && name != "args" && name != "script" {
+			fields[name] = kw[1]
+		} else if err := rest.SetKey(kw[0], kw[1]); err != nil {
+			return nil, err
+		}
+	}
+	fields["kwargs"] = rest
+	v := starlarkstruct.FromStringDict(starlark.String("child"), fields)
+	if _, err := parseChild(v); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	return v, nil
+}
+
+// parseChild reads what skynet.child made.
+func parseChild(v starlark.Value) (*child, error) {
+	s, ok := v.(*starlarkstruct.Struct)
+	if !ok || s.Constructor() != starlark.String("child") {
+		return nil, fmt.Errorf("got %s, want what skynet.child returns", v.Type())
+	}
+	field := func(name string) starlark.Value { v, _ := s.Attr(name); return v }
+	text := func(name string) string { t, _ := starlark.AsString(field(name)); return t }
+	c := &child{id: text("id"), script: text("script"), restart: text("restart"), launch: field("launch")}
+	c.args, _ = field("args").(starlark.Tuple)
+	if d, ok := field("kwargs").(*starlark.Dict); ok {
+		c.kwargs = d.Items()
+	}
+	if c.id == "" {
+		return nil, fmt.Errorf("id: got %v, want a string", field("id"))
+	}
+	if known := []string{permanent, transient, temporary}; !slices.Contains(known, c.restart) {
+		return nil, fmt.Errorf("restart: got %v, want one of %q%s", field("restart"), known, hint(c.restart, known))
+	}
+	if err := positiveDuration(field("stop"), &c.stop); err != nil {
+		return nil, fmt.Errorf("stop: %w", err)
+	}
+	return c, nil
+}
+
+// skynetSupervise launches a supervisor.
+func skynetSupervise(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	return skynetNewService(co, b, append(starlark.Tuple{starlark.String(supervisorScript)}, args...), kwargs)
+}
+
+// add makes a child of what skynet.child returned.
+func (sup *supervisor) add(v starlark.Value) error {
+	c, err := parseChild(v)
+	if err != nil {
+		return err
+	}
+	if sup.find(c.id) != nil {
+		return fmt.Errorf("the id %q is taken; give one with id = ...", c.id)
+	}
+	sup.children = append(sup.children, c)
+	return nil
+}
+
+func (sup *supervisor) find(id string) *child {
+	for _, c := range sup.children {
+		if c.id == id {
+			return c
+		}
+	}
+	return nil
+}
+
+// start starts children in order; it returns how many it has started.
+func (sup *supervisor) start(co *coroutine, children []*child) (int, error) {
+	for i, c := range children {
+		if c.addr != nil {
+			continue
+		}
+		if err := sup.startOne(co, c); err != nil {
+			return i, err
+		}
+	}
+	return len(children), nil
+}
+
+func (sup *supervisor) startOne(co *coroutine, c *child) error {
+	spec := launchSpec{script: c.script, link: true, child: true}
+	if c.launch != nil && c.launch != starlark.None {
+		if err := spec.parse(co.svc.node, c.launch); err != nil {
+			return fmt.Errorf("child %s: launch: %w", c.id, err)
+		}
+	}
+	v, err := co.launchAndWait(spec, c.args, c.kwargs)
+	if err != nil {
+		return fmt.Errorf("child %s: %w", c.id, err)
+	}
+	c.addr, c.since = v.(*Address), co.now()
+	s, addr := co.svc, c.addr
+	c.watch = s.watch(addr, func(why Reason) { sup.ended(s, c, addr, why) })
+	return nil
+}
+
+// stop stops children, the last first.
+func (sup *supervisor) stop(co *coroutine, children []*child) error {
+	for _, c := range slices.Backward(children) {
+		if c.addr == nil {
+			continue
+		}
+		addr := c.addr
+		co.svc.unwatch(addr, c.watch)
+		c.addr = nil
+		if addr.svc == nil {
+			continue
+		}
+		if _, err := co.stopService(addr.svc, co.svc.turn.Now.Add(c.stop)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ended is told, in a turn of the supervisor, that a child has ended.
+func (sup *supervisor) ended(s *Service, c *child, addr *Address, why Reason) {
+	if c.addr != addr || s.phase != alive && s.phase != draining {
+		return // it was stopped on purpose
+	}
+	c.addr = nil
+	s.log(levelWarn, "child ended", "child", c.id, "address", addr.String(), "reason", why.String())
+	if c.restart == temporary || why.Kind == Stopped || c.restart == transient && !why.Abnormal() {
+		return
+	}
+	s.fork(job{what: "restart", native: func(co *coroutine) (starlark.Value, error) {
+		return starlark.None, sup.exclusively(co, func() error { return sup.revive(co, c) })
+	}})
+}
+
+// exclusively runs f while no other child is being started or stopped.
+func (sup *supervisor) exclusively(co *coroutine, f func() error) error {
+	if err := sup.section.enter(co, co.job.what, co.deadline); err != nil {
+		return err
+	}
+	defer sup.section.leave(co)
+	return f()
+}
+
+// revive starts a child again, with those that the strategy says, until that works or there were too many restarts.
+func (sup *supervisor) revive(co *coroutine, c *child) error {
+	for c.addr == nil && sup.find(c.id) == c {
+		pause, ok := sup.mayRestart(co.now(), c)
+		if !ok {
+			return sup.giveUp(co, c)
+		}
+		if err := co.sleep(pause); err != nil {
+			return err
+		}
+		first := slices.Index(sup.children, c)
+		others := sup.children[first+1:]
+		switch sup.strategy {
+		case oneForOne:
+			others = nil
+		case oneForAll:
+			others, first = sup.children, 0
+		}
+		if err := sup.stop(co, others); err != nil {
+			return err
+		}
+		again := append([]*child{c}, others...)
+		if sup.strategy != oneForOne {
+			again = sup.children[first:]
+		}
+		c.count++
+		if _, err := sup.start(co, slices.Clone(again)); err != nil {
+			if errors.Is(err, errKilled) {
+				return err
+			}
+			co.svc.log(levelError, "child does not start", "child", c.id, "error", err.Error())
+			c = sup.firstMissing(again, c)
+		}
+	}
+	return nil
+}
+
+// firstMissing is the child at which a start stopped: it is what has to be started again.
+func (sup *supervisor) firstMissing(children []*child, c *child) *child {
+	for _, other := range children {
+		if other.addr == nil && other.restart != temporary {
+			return other
+		}
+	}
+	return c
+}
+
+// mayRestart counts a restart of c now. It returns how long to pause before it, or false if there were too many.
+func (sup *supervisor) mayRestart(now sched.Time, c *child) (time.Duration, bool) {
+	sup.restarts = slices.DeleteFunc(sup.restarts, func(t sched.Time) bool { return now.Sub(t) > sup.period })
+	sup.restarts = append(sup.restarts, now)
+	if len(sup.restarts) > sup.intensity {
+		return 0, false
+	}
+	if now.Sub(c.since) > sup.period {
+		c.failures = 0
+	}
+	pause := sup.backoff[0]
+	for range c.failures {
+		pause = min(2*pause, sup.backoff[1])
+	}
+	c.failures++
+	return pause, true
+}
+
+// giveUp ends the supervisor, because its children do not stay alive: that is for its own supervisor to deal with.
+func (sup *supervisor) giveUp(co *coroutine, c *child) error {
+	why := Reason{Kind: Failed, Message: fmt.Sprintf("child %s: more than %d restarts in %v", c.id, sup.intensity, sup.period)}
+	co.svc.log(levelError, "supervisor gives up", "reason", why.String())
+	if err := sup.stop(co, sup.children); err != nil {
+		return err
+	}
+	co.svc.end(why)
+	return nil
+}
+
+// Exit stops the children.
+func (sup *supervisor) Exit(ctx *Context, _ Reason) error { return sup.stop(ctx.co, sup.children) }
+
+// Handle answers the commands of a supervisor.
+func (sup *supervisor) Handle(ctx *Context, command string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	switch command {
+	case "children":
+		return sup.list(), starlark.UnpackArgs(command, args, kwargs)
+	case "start":
+		var spec starlark.Value
+		if err := starlark.UnpackArgs(command, args, kwargs, "child", &spec); err != nil {
+			return nil, err
+		}
+		return sup.startNew(ctx.co, spec)
+	case "stop", "restart":
+		var id string
+		if err := starlark.UnpackArgs(command, args, kwargs, "id", &id); err != nil {
+			return nil, err
+		}
+		return sup.stopOrRestart(ctx.co, command, id)
+	}
+	return nil, fmt.Errorf("supervisor has no command %q%s", command, hint(command, []string{"children", "start", "stop", "restart"}))
+}
+
+// list describes the children.
+func (sup *supervisor) list() starlark.Value {
+	var all []starlark.Value
+	for _, c := range sup.children {
+		var addr starlark.Value = starlark.None
+		if c.addr != nil {
+			addr = c.addr
+		}
+		all = append(all, starlarkstruct.FromStringDict(starlark.String("child"), starlark.StringDict{
+			"id": starlark.String(c.id), "script": starlark.String(c.script), "address": addr,
+			"restart": starlark.String(c.restart), "restarts": starlark.MakeInt(c.count),
+		}))
+	}
+	return starlark.NewList(all)
+}
+
+// startNew adds a child and starts it; if that fails, it is forgotten.
+func (sup *supervisor) startNew(co *coroutine, spec starlark.Value) (starlark.Value, error) {
+	var addr starlark.Value
+	err := sup.exclusively(co, func() error {
+		if err := sup.add(spec); err != nil {
+			return err
+		}
+		c := sup.children[len(sup.children)-1]
+		if err := sup.startOne(co, c); err != nil {
+			sup.children = sup.children[:len(sup.children)-1]
+			return err
+		}
+		addr = c.addr
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return addr, nil
+}
+
+// stopOrRestart stops a child, and forgets it or starts it again.
+func (sup *supervisor) stopOrRestart(co *coroutine, command, id string) (starlark.Value, error) {
+	c := sup.find(id)
+	if c == nil {
+		var ids []string
+		for _, c := range sup.children {
+			ids = append(ids, c.id)
+		}
+		return nil, fmt.Errorf("%s: no child has the id %q%s", command, id, hint(id, ids))
+	}
+	return starlark.None, sup.exclusively(co, func() error {
+		if err := sup.stop(co, []*child{c}); err != nil {
+			return err
+		}
+		if command == "restart" {
+			c.count++
+			return sup.startOne(co, c)
+		}
+		sup.children = slices.DeleteFunc(sup.children, func(other *child) bool { return other == c })
+		return nil
+	})
+}
