@@ -128,6 +128,7 @@ func skynetLibrary(log, state starlark.Value) *library {
 		member{"exit", skynetExit},
 		member{"kill", skynetKill},
 		member{"stop", skynetStop},
+		member{"upgrade", skynetUpgrade},
 		member{"monitor", skynetMonitor},
 		member{"link", linking(skynetLink)},
 		member{"unlink", linking(skynetUnlink)},

@@ -178,7 +178,7 @@ func (co *coroutine) finish(value starlark.Value, err error) {
 	s := co.svc
 	switch {
 	case co.killed || s.unwinding() && err != nil:
-		if s.phase != alive && s.phase != draining {
+		if s.phase > draining {
 			s.farewell(co)
 		} else {
 			co.answer(nil, callErrorf(Remote, true, "%s: the handler of %q was cancelled", s.label, co.job.what))
@@ -252,6 +252,10 @@ func onMaxSteps(th *starlark.Thread) {
 func (co *coroutine) block(what, target string) (starlark.Value, error) {
 	if co.killed {
 		return nil, errKilled
+	}
+	if co.svc.exchanging {
+		co.svc.waits.take(co.wait)
+		return nil, fmt.Errorf("%s: %w", what, errExchanging)
 	}
 	co.what, co.target = what, target
 	alive := co.yield(blocked)

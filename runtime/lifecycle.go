@@ -16,6 +16,7 @@ type phase uint8
 
 const (
 	alive     phase = iota
+	upgrading       // an upgrade waits for the handlers under way; requests wait for it
 	draining        // it was asked to stop: new requests are refused, what it has may finish
 	departing       // at the end of this step what is suspended is unwound, and the exit hook begins
 	leaving         // the exit hook runs
@@ -68,10 +69,7 @@ func (s *Service) started(co *coroutine, err error) {
 	s.starting = false
 	if err == nil {
 		co.answer(s.addr, nil)
-		for i := range s.deferred {
-			s.runq.push(runnable{message: &s.deferred[i]})
-		}
-		s.deferred = nil
+		s.admitDeferred()
 		return
 	}
 	if err == errKilled {
@@ -86,7 +84,11 @@ func (s *Service) started(co *coroutine, err error) {
 
 // postpone keeps a request until init has returned, or refuses it because the service is about to end.
 func (s *Service) postpone(m *message) {
-	if s.phase == alive {
+	if s.phase == upgrading && !s.exchanging && s.admits(m) {
+		s.dispatch(m)
+		return
+	}
+	if s.phase <= upgrading {
 		s.deferred = append(s.deferred, *m)
 		return
 	}
@@ -112,8 +114,11 @@ func (s *Service) leave(why Reason) {
 
 // drainUntil makes the service leave once it has finished what it is doing, or at the deadline.
 func (s *Service) drainUntil(deadline sched.Time, why Reason) {
-	if s.phase != alive {
+	if s.phase > upgrading {
 		return
+	}
+	if s.upgrade != nil {
+		s.finishUpgrade(fmt.Errorf("%s is stopping", s.label))
 	}
 	s.because(why)
 	s.phase = draining
@@ -130,8 +135,16 @@ func (s *Service) because(why Reason) {
 // unwinding tells whether nothing may run any more but what is being unwound.
 func (s *Service) unwinding() bool { return s.phase == departing || s.phase == ending }
 
-// closing goes on with the end of the service, between two steps; true says that it is time to die.
+// pressing tells whether closing has something to do at once.
+func (s *Service) pressing() bool {
+	return s.unwinding() || s.phase == draining && !s.busy() || s.phase == upgrading && !s.exchanging && s.quiet()
+}
+
+// closing goes on with an upgrade or the end of the service, between two steps; true says that it is time to die.
 func (s *Service) closing() (dies bool) {
+	if s.phase == upgrading && !s.exchanging && s.quiet() {
+		s.exchange()
+	}
 	if s.phase == draining && !s.busy() {
 		s.phase = departing
 	}
@@ -228,6 +241,9 @@ func (s *Service) die() {
 	s.unwind()
 	for len(s.closers) > 0 {
 		s.closers[len(s.closers)-1].close()
+	}
+	if s.upgrade != nil {
+		s.finishUpgrade(errKilled)
 	}
 	for i := range s.farewells {
 		m := &s.farewells[i]

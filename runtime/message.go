@@ -68,7 +68,7 @@ type mailbox struct {
 
 	signals  atomic.Uint32 // what to look at between two steps; written under the lock
 	urgent   []message     // events to run between two steps, see Service.interrupt
-	sentence Reason    // why the service was killed
+	sentence Reason        // why the service was killed
 }
 
 // The outcomes of a put.

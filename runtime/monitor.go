@@ -166,7 +166,9 @@ func (s *Service) link(peer *Service, tell, back bool) {
 		return
 	}
 	s.links = append(s.links, linkage{peer, tell})
-	gone := goCaller(func(starlark.Value, *CallError) { s.linkEnded(nil, peer, Reason{Kind: Gone, Message: "no such service"}) })
+	gone := goCaller(func(starlark.Value, *CallError) {
+		s.linkEnded(nil, peer, Reason{Kind: Gone, Message: "no such service"})
+	})
 	m := message{kind: event, source: gone, session: 1, body: func() {
 		if !peer.linkedTo(s) {
 			peer.links = append(peer.links, linkage{s, back})

@@ -1,7 +1,9 @@
 package runtime
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 
@@ -29,6 +31,7 @@ type Programs struct {
 // Program is a compiled script. It is immutable.
 type Program struct {
 	name        string
+	text        [sha256.Size]byte // of the source, to notice that it has changed
 	program     *starlark.Program
 	predeclared starlark.StringDict
 }
@@ -78,7 +81,7 @@ func (p *Programs) compile(name string) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	prog := &Program{name: name, program: program, predeclared: p.predeclared}
+	prog := &Program{name: name, text: sha256.Sum256(src), program: program, predeclared: p.predeclared}
 	p.programs[name] = prog
 	return prog, nil
 }
@@ -91,6 +94,66 @@ func (p *Programs) Check(name string) error {
 	if err != nil {
 		return err
 	}
+	return p.loadAll(prog)
+}
+
+// Renew returns the compiled script as its file, and the files it loads, are now; what has not changed is not compiled or run
+// again. If something is wrong with them, the error says so and all stays as it was. Services that run already keep what they
+// have.
+func (p *Programs) Renew(name string) (*Program, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	programs, modules := maps.Clone(p.programs), maps.Clone(p.modules)
+	prog, err := p.renew(name)
+	if err != nil {
+		p.programs, p.modules = programs, modules
+		return nil, err
+	}
+	return prog, nil
+}
+
+func (p *Programs) renew(name string) (*Program, error) {
+	if _, err := p.forgetChanged(name, make(map[string]bool)); err != nil {
+		return nil, err
+	}
+	prog, err := p.compile(name)
+	if err != nil {
+		return nil, err
+	}
+	return prog, p.loadAll(prog)
+}
+
+// forgetChanged forgets a script whose text has changed, or that of something it loads; looked are those it has been asked
+// about before.
+func (p *Programs) forgetChanged(name string, looked map[string]bool) (changed bool, err error) {
+	if changed, again := looked[name]; again {
+		return changed, nil
+	}
+	looked[name] = false
+	prog := p.programs[name]
+	if prog == nil {
+		return true, nil
+	}
+	src, err := p.read(name)
+	if err != nil {
+		return false, fmt.Errorf("script %q: %w", name, err)
+	}
+	changed = sha256.Sum256(src) != prog.text
+	for i := range prog.program.NumLoads() {
+		module, _ := prog.program.Load(i)
+		if below, err := p.forgetChanged(module, looked); err != nil || below {
+			changed = true // if it cannot be read, compiling says so, with a place
+		}
+	}
+	if looked[name] = changed; changed {
+		delete(p.programs, name)
+		delete(p.modules, name)
+	}
+	return changed, nil
+}
+
+// loadAll loads what a program loads, so that mistakes are found with their places.
+func (p *Programs) loadAll(prog *Program) error {
 	for i := range prog.program.NumLoads() {
 		module, pos := prog.program.Load(i)
 		if _, err := p.load(module); err != nil {

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"sync"
+	"weak"
 
 	"go.starlark.net/starlark"
 
@@ -19,10 +20,10 @@ type Service struct {
 	mail  mailbox
 	turn  *sched.Turn // the turn being run, valid only within it
 
-	script  *Program
-	globals starlark.StringDict // the script's module: its state and its commands
-	exitHook *starlark.Function // its function exit, if it has one
-	handler Handler
+	script   *Program
+	globals  starlark.StringDict // the script's module: its state and its commands
+	exitHook *starlark.Function  // its function exit, if it has one
+	handler  Handler
 
 	limits *Limits // the node's, unless the launch gave others
 
@@ -32,7 +33,11 @@ type Service struct {
 	phase    phase
 	reason   Reason // why it ends, once it does
 
-	runq      runQueue   // what to do before the next message: forks and woken coroutines
+	runq       runQueue                                   // what to do before the next message: forks and woken coroutines
+	upgrade    *upgrade                                   // under way
+	exchanging bool                                       // its new code runs: nothing may block, nothing else runs
+	renamed    map[weak.Pointer[starlark.Function]]string // the names of functions of former code
+
 	farewells []message  // answers that wait for the service's death
 	watchers  []message  // who wants to hear of its end
 	links     []linkage  // who ends with it
@@ -59,7 +64,8 @@ type Service struct {
 
 	// Guarded by node.mu.
 	names []claim
-	gone  bool // forgotten: it gets no names any more
+	runs  string // the script it runs now, if an upgrade gave it another than it was launched with
+	gone  bool   // forgotten: it gets no names any more
 }
 
 // claim is a name of a service in one of its node's tables.
@@ -178,7 +184,7 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 			return true
 		}
 	}
-	if s.unwinding() || s.phase == draining && !s.busy() || s.preempted != nil || s.runq.len() > 0 {
+	if s.phase != alive && s.pressing() || s.preempted != nil || s.runq.len() > 0 {
 		return true
 	}
 	if s.afterTurn != nil {
@@ -326,6 +332,9 @@ func (s *Service) runNext(r runnable) {
 	}
 	co := s.node.coroutines.get(s.turn.Worker)
 	co.job, co.trace = r.job, r.job.trace
+	if s.renamed != nil {
+		co.job.fn = s.latest(co.job.fn)
+	}
 	if t := co.job.task; t != nil {
 		t.co = co
 	}
