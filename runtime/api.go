@@ -341,6 +341,11 @@ func skynetQuery(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &name); err != nil {
 		return nil, err
 	}
+	return co.query(name, timeout)
+}
+
+// query finds a name, waiting for it until the timeout; None says that nobody has it.
+func (co *coroutine) query(name string, timeout time.Duration) (starlark.Value, error) {
 	n := co.svc.node
 	if s := n.lookup(name); s != nil {
 		return s.addr, nil
@@ -415,14 +420,23 @@ func skynetWait(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "token", &token); err != nil {
 		return nil, err
 	}
+	woken, err := co.park(token, timeout)
+	if err != nil && err != errKilled {
+		err = fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	return starlark.Bool(woken), err
+}
+
+// park suspends the coroutine until somebody wakes the token up; false says that the timeout (0: none) came first.
+func (co *coroutine) park(token starlark.Value, timeout time.Duration) (woken bool, err error) {
 	s := co.svc
 	if s.parked == nil {
 		s.parked = starlark.NewDict(1)
 	}
 	if _, taken, err := s.parked.Get(token); err != nil {
-		return nil, fmt.Errorf("%s: token: %w", b.Name(), err)
+		return false, fmt.Errorf("token: %w", err)
 	} else if taken {
-		return nil, fmt.Errorf("%s: another coroutine waits for %v already", b.Name(), token)
+		return false, fmt.Errorf("another coroutine waits for %v already", token)
 	}
 	var deadline sched.Time
 	if timeout > 0 {
@@ -430,14 +444,15 @@ func skynetWait(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	}
 	id := s.addWait(otherWait, co, nil, deadline)
 	if err := s.parked.SetKey(token, starlark.MakeUint64(uint64(id))); err != nil {
-		return nil, err
+		s.waits.take(id)
+		return false, err
 	}
 	v, err := co.block("wait", token.String())
-	woken := v == starlark.True
+	woken = v == starlark.True
 	if !woken && s.parkedUnder(token) == id { // else another coroutine waits for the token by now
 		s.parked.Delete(token) // the key is hashable: it was set
 	}
-	return starlark.Bool(woken), err
+	return woken, err
 }
 
 // parkedUnder is the wait of the coroutine that is parked under a token, 0 if there is none.
@@ -459,16 +474,21 @@ func skynetWakeup(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwarg
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "token", &token); err != nil {
 		return nil, err
 	}
-	s := co.svc
+	woken, err := co.svc.unpark(token)
+	return starlark.Bool(woken), err
+}
+
+// unpark wakes up who waits for the token; false says that nobody does.
+func (s *Service) unpark(token starlark.Value) (bool, error) {
 	if s.parked == nil {
-		return starlark.False, nil
+		return false, nil
 	}
 	v, found, err := s.parked.Delete(token)
 	if err != nil || !found {
-		return starlark.False, err
+		return false, err
 	}
 	id, _ := v.(starlark.Int).Uint64()
-	return starlark.Bool(s.wake(waitID(id), starlark.True, nil)), nil
+	return s.wake(waitID(id), starlark.True, nil), nil
 }
 
 // skynetExit ends the service; nothing after it runs.

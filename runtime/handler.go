@@ -63,9 +63,9 @@ func (c *Context) Sleep(d time.Duration) error {
 
 // Fork runs f as a coroutine of its own after this handler has blocked or returned.
 func (c *Context) Fork(what string, f func(*Context) error) {
-	c.co.svc.fork(job{what: what, native: func(co *coroutine) (starlark.Value, error) {
-		return starlark.None, f(&Context{co: co})
-	}})
+	j := goJob(what, f)
+	j.trace = c.co.trace
+	c.co.svc.fork(j)
 }
 
 // Offload runs work, which may block, beside the workers, and suspends the handler until it is done.

@@ -40,6 +40,17 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
+// or returns the limits with every zero field set to that of others.
+func (l Limits) or(others Limits) Limits {
+	l.Mailbox = cmp.Or(l.Mailbox, others.Mailbox)
+	l.Steps = cmp.Or(l.Steps, others.Steps)
+	l.Slice = cmp.Or(l.Slice, others.Slice)
+	l.Call = cmp.Or(l.Call, others.Call)
+	l.Launch = cmp.Or(l.Launch, others.Launch)
+	l.ReadBuffer = cmp.Or(l.ReadBuffer, others.ReadBuffer)
+	return l
+}
+
 // setLimits gives the service its limits, before its first message.
 func (s *Service) setLimits(l *Limits) {
 	s.limits = l

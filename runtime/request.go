@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
@@ -76,10 +77,17 @@ func (r *requestValue) send(co *coroutine, b *starlark.Builtin, deadline sched.T
 // the next one. Leaving the loop cancels what is left: late answers are dropped.
 type selection struct {
 	svc     *Service
-	pending []waitID         // of the requests without an outcome, 0 for the others
-	left    int              // how many have none
-	ready   []starlark.Value // outcomes the loop has not seen
-	reader  waitID           // the coroutine that waits for the next one
+	pending []waitID   // of the requests without an outcome, 0 for the others
+	left    int        // how many have none
+	ready   []selected // outcomes the loop has not seen
+	reader  waitID     // the coroutine that waits for the next one
+}
+
+// selected is the outcome of one request.
+type selected struct {
+	index int
+	value starlark.Value
+	err   error
 }
 
 var _ starlark.Iterable = (*selection)(nil)
@@ -97,12 +105,20 @@ func skynetSelect(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwarg
 	if err != nil {
 		return nil, err
 	}
+	sel, err := co.selectAmong(b, requests, timeout)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	return sel, nil
+}
+
+func (co *coroutine) selectAmong(b *starlark.Builtin, requests []*requestValue, timeout time.Duration) (*selection, error) {
 	sel := &selection{svc: co.svc, pending: make([]waitID, len(requests))}
 	deadline := co.deadlineFor(cmp.Or(timeout, co.svc.limits.Call))
 	for i, r := range requests {
 		if err := sel.add(co, b, i, r, deadline); err != nil {
 			sel.cancel()
-			return nil, fmt.Errorf("%s: request %d: %w", b.Name(), i+1, err)
+			return nil, fmt.Errorf("request %d: %w", i+1, err)
 		}
 	}
 	return sel, nil
@@ -150,11 +166,7 @@ func (sel *selection) add(co *coroutine, b *starlark.Builtin, i int, r *requestV
 
 // arrived notes an outcome and wakes the loop.
 func (sel *selection) arrived(index int, v starlark.Value, err error) {
-	fields := starlark.StringDict{"index": starlark.MakeInt(index), "ok": starlark.True, "value": v, "error": starlark.None}
-	if err != nil {
-		fields["ok"], fields["value"], fields["error"] = starlark.False, starlark.None, newErrorValue(err)
-	}
-	sel.ready = append(sel.ready, starlarkstruct.FromStringDict(starlark.String("result"), fields))
+	sel.ready = append(sel.ready, selected{index, v, err})
 	if reader := sel.reader; reader != 0 {
 		sel.reader = 0
 		sel.svc.wake(reader, starlark.True, nil)
@@ -181,23 +193,40 @@ func (sel *selection) Truth() starlark.Bool       { return sel.left+len(sel.read
 func (sel *selection) Hash() (uint32, error)      { return 0, fmt.Errorf("unhashable: select") }
 func (sel *selection) Iterate() starlark.Iterator { return sel }
 
-// Next waits for the next outcome.
-func (sel *selection) Next(p *starlark.Value) bool {
-	co := sel.svc.current // iterators are given no thread
+// next waits for the next outcome; false says that there is none left.
+func (sel *selection) next() (o selected, ok bool, err error) {
 	for len(sel.ready) == 0 {
 		if sel.left == 0 || sel.reader != 0 {
-			return false
+			return selected{}, false, nil
 		}
+		co := sel.svc.current // iterators are given no thread
 		sel.reader = sel.svc.addWait(otherWait, co, nil, 0)
 		if _, err := co.block("select", fmt.Sprintf("%d requests", sel.left)); err != nil {
 			sel.reader = 0
-			co.abandon()
-			return false
+			return selected{}, false, err
 		}
 	}
-	*p = sel.ready[0]
-	sel.ready[0] = nil
+	o = sel.ready[0]
+	sel.ready[0] = selected{}
 	sel.ready = sel.ready[1:]
+	return o, true, nil
+}
+
+// Next waits for the next outcome, for a loop in a script.
+func (sel *selection) Next(p *starlark.Value) bool {
+	o, ok, err := sel.next()
+	switch {
+	case err != nil:
+		sel.svc.current.abandon()
+		return false
+	case !ok:
+		return false
+	}
+	fields := starlark.StringDict{"index": starlark.MakeInt(o.index), "ok": starlark.True, "value": o.value, "error": starlark.None}
+	if o.err != nil {
+		fields["ok"], fields["value"], fields["error"] = starlark.False, starlark.None, newErrorValue(o.err)
+	}
+	*p = starlarkstruct.FromStringDict(starlark.String("result"), fields)
 	return true
 }
 

@@ -23,18 +23,26 @@ func skynetRet(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs [
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "value?", &v); err != nil {
 		return nil, err
 	}
-	if co.answered {
-		return nil, fmt.Errorf("%s: %w", b.Name(), errAnswered)
-	}
-	sent, err := wire.Copy(v)
+	waits, err := co.ret(v)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
-	waits := co.session != 0
+	return starlark.Bool(waits), nil
+}
+
+func (co *coroutine) ret(v starlark.Value) (waits bool, err error) {
+	if co.answered {
+		return false, errAnswered
+	}
+	sent, err := wire.Copy(v)
+	if err != nil {
+		return false, err
+	}
+	waits = co.session != 0
 	co.answered = true
 	co.charge()
 	co.answer(sent, nil)
-	return starlark.Bool(waits), nil
+	return waits, nil
 }
 
 // response is the right to answer a request, taken out of its handler. It is answered once: by the script, when the deadline
