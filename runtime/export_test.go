@@ -1,5 +1,11 @@
 package runtime
 
+import (
+	"go.starlark.net/starlark"
+
+	"skynet/sched"
+)
+
 // Beats is how many heartbeats of the node's links are set. It must be called in simulation, while no turn runs.
 func (n *Node) Beats() int { return len(n.cluster.svc.waits.heap) }
 
@@ -9,4 +15,23 @@ func (n *Node) Exported() (count int) {
 		count++
 	}
 	return count
+}
+
+// Ask posts a request whose every answer goes to answer, in whatever turn it is given: what a caller with a wait table would
+// drop, the second answer to one request, is seen. A full mailbox and a service that has ended answer at once, as for any caller.
+func (c *Context) Ask(dest *Address, command string, args starlark.Tuple, deadline sched.Time, answer func(*CallError)) {
+	n, turn := c.co.svc.node, c.co.svc.turn
+	caller := goCaller(func(_ starlark.Value, err *CallError) { answer(err) })
+	m := message{kind: request, command: command, args: args, source: caller, session: 1, deadline: deadline, trace: n.nextTrace()}
+	s := n.service(dest.id)
+	if s == nil {
+		answer(callErrorf(Dead, false, "%s has ended", dest))
+		return
+	}
+	switch s.post(turn, &m) {
+	case putFull:
+		answer(callErrorf(Overload, false, "the mailbox of %s is full", dest))
+	case putClosed:
+		answer(callErrorf(Dead, false, "%s has ended", dest))
+	}
 }

@@ -84,10 +84,21 @@ func (l Line) String() string { return l.Level.String() + " " + l.Text }
 type logs struct {
 	mu    sync.Mutex
 	lines []Line
+	quiet bool // nothing is kept any more
 }
 
-// Enabled implements [slog.Handler]: everything is kept.
-func (l *logs) Enabled(context.Context, slog.Level) bool { return true }
+func (l *logs) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.quiet, l.lines = true, nil
+}
+
+// Enabled implements [slog.Handler]: everything is kept, until somebody wants it quiet.
+func (l *logs) Enabled(context.Context, slog.Level) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.quiet
+}
 
 // Handle implements [slog.Handler].
 func (l *logs) Handle(_ context.Context, r slog.Record) error {

@@ -26,7 +26,7 @@ const horizon = sched.Time(time.Hour)
 
 // Run runs body as a subtest in each world: once on workers, and once for each of [Seeds] random schedules of the stepper.
 func Run(t *testing.T, body func(t *testing.T, w *World)) {
-	t.Run("workers", func(t *testing.T) { body(t, newWorld(t, newReal(t))) })
+	t.Run("workers", func(t *testing.T) { body(t, NewReal(t)) })
 	RunVirtual(t, body)
 }
 
@@ -39,6 +39,9 @@ func RunVirtual(t *testing.T, body func(t *testing.T, w *World)) {
 
 // NewVirtual returns the simulated world of one seed, which ends with the test.
 func NewVirtual(t *testing.T, seed uint64) *World { return newWorld(t, newVirtual(seed)) }
+
+// NewReal returns the world of the workers, which ends with the test.
+func NewReal(t *testing.T) *World { return newWorld(t, newReal(t)) }
 
 // World is a set of nodes that share scripts. Its fields are read when a node starts. It is not safe for concurrent use.
 type World struct {
@@ -269,6 +272,9 @@ func (w *World) Waits() []runtime.Wait {
 	}
 	return all
 }
+
+// Quiet makes a node keep no more log lines, for tests that let it complain about very much.
+func (w *World) Quiet(node string) { w.running(node).logs.forget() }
 
 // Logs returns the lines that a node has logged in its present life.
 func (w *World) Logs(node string) []Line { return w.running(node).logs.all() }
