@@ -20,7 +20,7 @@ import (
 // call sends a request and suspends the coroutine until it is answered or its deadline has passed.
 func (co *coroutine) call(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple, timeout time.Duration) (starlark.Value, error) {
 	s := co.svc
-	callee, remote, err := s.node.resolve(dest)
+	callee, remote, err := co.reach(dest)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (co *coroutine) call(dest starlark.Value, command string, args starlark.Tup
 
 // send sends a request that wants no reply.
 func (co *coroutine) send(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple) error {
-	callee, remote, err := co.svc.node.resolve(dest)
+	callee, remote, err := co.reach(dest)
 	if err != nil {
 		return err
 	}

@@ -133,6 +133,11 @@ func (co *coroutine) callNode(node, name, command string, args starlark.Tuple, k
 
 func (co *coroutine) callRemote(node string, to target, command string, args starlark.Tuple, kwargs []starlark.Tuple, timeout time.Duration, query bool) (starlark.Value, error) {
 	s := co.svc
+	if !query { // which tells an address, and grants nothing
+		if err := co.mayReach(node, to); err != nil {
+			return nil, err
+		}
+	}
 	payload, err := wire.AppendArgs(nil, args, kwargs)
 	if err != nil {
 		return nil, fmt.Errorf("call of %q on node %s: %w", command, node, err)
@@ -150,6 +155,9 @@ func (co *coroutine) callRemote(node string, to target, command string, args sta
 
 // sendRemote is cluster.send.
 func (co *coroutine) sendRemote(node string, to target, command string, args starlark.Tuple, kwargs []starlark.Tuple) error {
+	if err := co.mayReach(node, to); err != nil {
+		return err
+	}
 	payload, err := wire.AppendArgs(nil, args, kwargs)
 	if err != nil {
 		return fmt.Errorf("send of %q to node %s: %w", command, node, err)

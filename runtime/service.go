@@ -27,6 +27,7 @@ type Service struct {
 	handler Handler
 
 	limits *Limits // the node's, unless the launch gave others
+	access *access // what it is held to; nil: it may do everything
 
 	depth    int       // how many services waited in init for this one when it was launched
 	starting bool      // init has not returned: requests wait in deferred
@@ -54,9 +55,11 @@ type Service struct {
 		fn      *starlark.Function
 	}
 
+	known atomic.Pointer[[]claim] // the names as of now, for everybody to read; at the end the last ones
+
 	// Guarded by node.mu.
-	names []claim
-	gone  bool // forgotten: it gets no names any more
+	names []claim // append-only: known shares its array
+	gone  bool    // forgotten: it gets no names any more
 }
 
 // claim is a name of a service in one of its node's tables.

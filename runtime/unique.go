@@ -19,6 +19,10 @@ type uniqueLaunch struct {
 // launchUnique answers m with the address of the script's unique service, which it launches if there is none.
 func (n *Node) launchUnique(turn *sched.Turn, spec launchSpec, m message) {
 	script := spec.script
+	if err := n.mayLaunch(&spec); err != nil {
+		m.source.answer(turn, m.session, nil, err)
+		return
+	}
 	n.mu.Lock()
 	u := n.unique[script]
 	if u != nil {
