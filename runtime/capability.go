@@ -166,6 +166,32 @@ type PolicyEntry struct {
 // name, else the first whose pattern matches, "*" being the last.
 type Policy []PolicyEntry
 
+// ParsePolicy reads what configurations write for a policy: a dict of grants by script; see [ParseGrant].
+func ParsePolicy(v starlark.Value) (Policy, error) {
+	var p Policy
+	modules := Modules()
+	err := eachSetting(v, func(script string, v starlark.Value) error {
+		if err := checkPattern(script, true); err != nil {
+			return err
+		}
+		grant, err := ParseGrant(v, modules)
+		if err == nil {
+			p = append(p, PolicyEntry{Script: script, Grant: *grant})
+		}
+		return err
+	})
+	return p, err
+}
+
+// Dict is the inverse of [ParsePolicy].
+func (p Policy) Dict() *starlark.Dict {
+	d := new(starlark.Dict)
+	for i := range p {
+		_ = d.SetKey(starlark.String(p[i].Script), p[i].Grant.Dict()) // a string is hashable, the dict not frozen
+	}
+	return d
+}
+
 // find returns the index of the entry that counts for a script, -1 if there is none.
 func (p Policy) find(script string) int {
 	found := -1
