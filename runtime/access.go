@@ -152,30 +152,34 @@ func (a *access) remember(v verdict) {
 // resolve is [Node.resolve] for a service: one with restrictions gets no hint, which would tell it names.
 func (co *coroutine) resolve(dest starlark.Value) (*Service, *Address, error) {
 	callee, remote, err := co.svc.node.resolve(dest)
-	if name, ok := dest.(starlark.String); ok && err != nil && co.svc.access != nil {
-		err = callErrorf(Dead, false, "no service has the name %q", string(name))
-	}
-	return callee, remote, err
+	return callee, remote, co.withoutHint(dest, err)
 }
 
-// reach is resolve for a service that wants to call or send: a service of its node must be one that it may call.
-func (co *coroutine) reach(dest starlark.Value) (*Service, *Address, error) {
-	callee, remote, err := co.resolve(dest)
+func (co *coroutine) withoutHint(dest starlark.Value, err error) error {
+	if name, ok := dest.(starlark.String); ok && err != nil && co.svc.access != nil {
+		return callErrorf(Dead, false, "no service has the name %q", string(name))
+	}
+	return err
+}
+
+// mayCall is the error of calling or sending to what dest was resolved to, which the callers do themselves: a service without
+// restrictions pays for the comparison with nil only. callee is nil if it is on another node, or there is none, as err says.
+func (co *coroutine) mayCall(dest starlark.Value, callee *Service, err error) error {
 	s := co.svc
-	if s.access == nil || remote != nil || err != nil {
-		return callee, remote, err
+	if callee == nil {
+		return co.withoutHint(dest, err)
 	}
 	if s.ofKin(callee) || callee.addr.id == s.access.launcher {
-		return callee, nil, nil
+		return nil
 	}
 	if r := s.access.refusal(callee); r != nil {
 		co.charge()
-		return nil, nil, s.deny(r, "call "+dest.String(), ", "+callee.label)
+		return s.deny(r, "call "+dest.String(), ", "+callee.label)
 	}
-	return callee, nil, nil
+	return nil
 }
 
-// mayReach is reach for a service of another node. Whoever may not use the module cluster reaches none.
+// mayReach is mayCall for a service of another node. Whoever may not use the module cluster reaches none.
 func (co *coroutine) mayReach(node string, to target) error {
 	s := co.svc
 	if s.access == nil {

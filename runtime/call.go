@@ -20,7 +20,10 @@ import (
 // call sends a request and suspends the coroutine until it is answered or its deadline has passed.
 func (co *coroutine) call(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple, timeout time.Duration) (starlark.Value, error) {
 	s := co.svc
-	callee, remote, err := co.reach(dest)
+	callee, remote, err := s.node.resolve(dest)
+	if s.access != nil {
+		err = co.mayCall(dest, callee, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +46,10 @@ func (co *coroutine) call(dest starlark.Value, command string, args starlark.Tup
 
 // send sends a request that wants no reply.
 func (co *coroutine) send(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple) error {
-	callee, remote, err := co.reach(dest)
+	callee, remote, err := co.svc.node.resolve(dest)
+	if co.svc.access != nil {
+		err = co.mayCall(dest, callee, err)
+	}
 	if err != nil {
 		return err
 	}

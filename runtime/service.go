@@ -27,7 +27,6 @@ type Service struct {
 	handler Handler
 
 	limits *Limits // the node's, unless the launch gave others
-	access *access // what it is held to; nil: it may do everything
 
 	depth    int       // how many services waited in init for this one when it was launched
 	starting bool      // init has not returned: requests wait in deferred
@@ -55,7 +54,8 @@ type Service struct {
 		fn      *starlark.Function
 	}
 
-	known atomic.Pointer[[]claim] // the names as of now, for everybody to read; at the end the last ones
+	access *access                 // what it is held to; nil: it may do everything
+	known  atomic.Pointer[[]claim] // the names as of now, for everybody to read; at the end the last ones
 
 	// Guarded by node.mu.
 	names []claim // append-only: known shares its array
