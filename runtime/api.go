@@ -279,6 +279,9 @@ func (co *coroutine) launch(b *starlark.Builtin, script string, args starlark.Tu
 // start hands the start message of a new service on, and waits for its address.
 func (co *coroutine) start(spec launchSpec, args starlark.Tuple, kwargs []starlark.Tuple, start func(launchSpec, message) *CallError) (starlark.Value, error) {
 	s := co.svc
+	if s.access != nil {
+		co.charge() // a refusal is logged
+	}
 	m := message{source: s, trace: co.traceID(), args: args, body: &extras{kwargs: kwargs}, deadline: co.deadlineFor(s.limits.Launch)}
 	id := s.addWait(callWait, co, nil, m.deadline)
 	m.session = uint64(id)
