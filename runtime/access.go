@@ -30,8 +30,9 @@ type verdict struct {
 	refused *rule
 }
 
-// maxVerdicts bounds what a service remembers of its callees: 32 KB or so.
-const maxVerdicts = 512
+// maxVerdicts bounds what a service remembers of its callees: a quarter of a megabyte for one that calls so many. With 512, a
+// caller of 2,000 in turn paid 36 % for each call.
+const maxVerdicts = 4096
 
 // silence counts the refusals that are not logged because one by the same rule was within the last second.
 type silence struct {
