@@ -22,7 +22,7 @@ import (
 //	go test ./runtime -run AnsweredOnce -calls 10000000 -timeout 0
 var answeredCalls = flag.Int("calls", 60_000, "calls that TestEveryCallIsAnsweredOnce makes in each world")
 
-// storm is what the property draws: a node, and how roughly it is treated.
+// rage is what the property draws: a node, and how roughly it is treated.
 type rage struct {
 	Seed    uint64
 	Members int // services that are called
@@ -33,8 +33,6 @@ type rage struct {
 	Stops   int
 	Upgrade int
 }
-
-func (r rage) String() string { return fmt.Sprintf("%+v", struct{ rage }{r}) }
 
 // rageMember is a service that does with a request whatever can be done with one.
 const rageMember = `
@@ -223,7 +221,7 @@ func (r *rager) replace(ctx *runtime.Context, end func(starlark.Value) error) er
 }
 
 func (r *rager) launch(ctx *runtime.Context, i int) error {
-	a, err := ctx.Launch(runtime.Launch{Script: "rage1.star"})
+	a, err := ctx.Launch(runtime.LaunchOptions{Script: "rage1.star"})
 	if err != nil {
 		return err
 	}
@@ -269,11 +267,11 @@ func TestEveryCallIsAnsweredOnce(t *testing.T) {
 		draw := func(most int) gopter.Gen { return gen.IntRange(0, most) }
 		properties.Property("every call is answered once", prop.ForAll(
 			func(seed uint64, members, window, mailbox, kills, exits, stops, upgrades int) string {
-				plan := rage{seed, members + 1, window + 1, mailbox + 1, kills, exits, stops, upgrades}
+				plan := rage{seed, members + 1, window + 8, mailbox + 1, kills, exits, stops, upgrades}
 				var wrong string
 				t.Run("plan", func(t *testing.T) { wrong = plan.run(t, newWorld(t, seed), min(each, *answeredCalls)) })
 				if wrong != "" {
-					return fmt.Sprintf("%v: %s", plan, wrong)
+					return fmt.Sprintf("%+v: %s", plan, wrong)
 				}
 				return ""
 			},

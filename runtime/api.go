@@ -42,9 +42,10 @@ type builtin func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwarg
 // library is a module of built-ins: skynet, socket, … A word is found by going through the list, so the words of the hot
 // path come first and are found faster than in a map.
 type library struct {
-	name   string
-	words  []string
-	values []starlark.Value
+	name    string
+	guarded bool // it reaches out of the service, so a grant can leave it out
+	words   []string
+	values  []starlark.Value
 }
 
 var _ starlark.HasAttrs = (*library)(nil)
@@ -55,7 +56,26 @@ type member struct {
 	do   builtin
 }
 
+// newLibrary makes a module that reaches out of the service: who may not use it gets an error from each of its words.
 func newLibrary(name string, members ...member) *library {
+	guarded := make([]member, len(members))
+	for i, m := range members {
+		guarded[i] = member{m.word, func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+			if co.svc.access != nil {
+				if err := co.mayUse(name); err != nil {
+					return nil, err
+				}
+			}
+			return m.do(co, b, args, kwargs)
+		}}
+	}
+	l := innerLibrary(name, guarded...)
+	l.guarded = true
+	return l
+}
+
+// innerLibrary makes a module that everybody may use.
+func innerLibrary(name string, members ...member) *library {
 	l := &library{name: name}
 	for _, m := range members {
 		l.add(m.word, starlark.NewBuiltin(name+"."+m.word, func(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
@@ -96,7 +116,7 @@ func (l *library) Attr(word string) (starlark.Value, error) {
 
 // skynetLibrary holds the words of Skynet's own API.
 func skynetLibrary(log, state starlark.Value) *library {
-	l := newLibrary(
+	l := innerLibrary(
 		"skynet",
 		member{"call", skynetCall},
 		member{"send", skynetSend},
@@ -239,10 +259,12 @@ func skynetNewService(co *coroutine, b *starlark.Builtin, args starlark.Tuple, k
 	if err != nil {
 		return nil, err
 	}
-	return co.launch(b, script, args, kwargs, func(spec launchSpec, m message) *CallError {
-		_, err := co.svc.node.launch(co.svc.turn, spec, m)
-		return err
-	})
+	return co.launch(b, script, args, kwargs, co.launchOne)
+}
+
+func (co *coroutine) launchOne(spec launchSpec, m message) *CallError {
+	_, err := co.svc.node.launch(co.svc.turn, spec, m)
+	return err
 }
 
 // scriptName takes the script off the arguments: the name of a handler in Go, or of a file, whose ".star" may be left out.
@@ -257,13 +279,13 @@ func (co *coroutine) scriptName(b *starlark.Builtin, args starlark.Tuple) (strin
 	if _, native := co.svc.node.handlers[script]; !native && path.Ext(script) == "" {
 		script += ".star"
 	}
-	return script, args[1:], nil
+	return co.svc.node.canonical(script), args[1:], nil
 }
 
-// launch copies the arguments of init, lets start hand the start message on, and waits for the address.
+// launch copies the arguments of init, lets start begin the launch, and waits for the address.
 func (co *coroutine) launch(b *starlark.Builtin, script string, args starlark.Tuple, kwargs []starlark.Tuple, start func(launchSpec, message) *CallError) (starlark.Value, error) {
 	s := co.svc
-	spec := launchSpec{script: script}
+	spec := launchSpec{script: script, by: s}
 	kwargs, err := spec.takeLaunch(s.node, kwargs)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
@@ -275,19 +297,15 @@ func (co *coroutine) launch(b *starlark.Builtin, script string, args starlark.Tu
 	return v, err
 }
 
-// launchAndWait launches a service and waits until its init has returned.
-func (co *coroutine) launchAndWait(spec launchSpec, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	return co.launchBy(spec, args, kwargs, func(spec launchSpec, m message) *CallError {
-		_, err := co.svc.node.launch(co.svc.turn, spec, m)
-		return err
-	})
-}
-
+// launchBy copies the arguments of init, lets start begin the launch, and waits for the address.
 func (co *coroutine) launchBy(spec launchSpec, args starlark.Tuple, kwargs []starlark.Tuple, start func(launchSpec, message) *CallError) (starlark.Value, error) {
 	s := co.svc
 	args, kwargs, err := wire.CopyArgs(args, kwargs)
 	if err != nil {
 		return nil, err
+	}
+	if s.access != nil {
+		co.charge() // a refusal is logged
 	}
 	m := message{source: s, trace: co.traceID(), args: args, body: &extras{kwargs: kwargs}, deadline: co.deadlineFor(s.limits.Launch)}
 	id := s.addWait(callWait, co, nil, m.deadline)
@@ -304,10 +322,12 @@ func skynetUniqueService(co *coroutine, b *starlark.Builtin, args starlark.Tuple
 	if err != nil {
 		return nil, err
 	}
-	return co.launch(b, script, args, kwargs, func(spec launchSpec, m message) *CallError {
-		co.svc.node.launchUnique(co.svc.turn, spec, m)
-		return nil
-	})
+	return co.launch(b, script, args, kwargs, co.launchUnique)
+}
+
+func (co *coroutine) launchUnique(spec launchSpec, m message) *CallError {
+	co.svc.node.launchUnique(co.svc.turn, spec, m)
+	return nil
 }
 
 // registration is skynet.register and cluster.register, which differ in who can see the name.
@@ -323,6 +343,9 @@ func registration(register func(n *Node, name string, s *Service) error) builtin
 			if s = s.node.service(addr.id); s == nil || addr.node != s.node.name {
 				return nil, callErrorf(Dead, false, "%s: %s is no service of this node", b.Name(), addr)
 			}
+		}
+		if err := co.mayRegister(name, s); err != nil {
+			return nil, err
 		}
 		if err := register(s.node, name, s); err != nil {
 			return nil, fmt.Errorf("%s: %w", b.Name(), err)

@@ -42,6 +42,16 @@ def flood(n):
         if i % 1000 == 999:
             skynet.call(echo, "ping", i)
 `,
+	// The same with a callee that is not its own, so that rules are asked; many: of many callees in turn.
+	"stranger.star": `
+def run(n, callees):
+    echo = callees[0]
+    for i in range(n):
+        skynet.call(echo, "ping", i)
+def many(n, callees):
+    for i in range(n):
+        skynet.call(callees[i % len(callees)], "ping", i)
+`,
 }
 
 func benchNode(b *testing.B, threads int) *runtime.Node {
@@ -101,6 +111,42 @@ func BenchmarkCall100Pairs1Worker(b *testing.B)  { benchCommand(b, "run", 1, 100
 func BenchmarkCall100Pairs2Workers(b *testing.B) { benchCommand(b, "run", 2, 100) }
 func BenchmarkSend1Worker(b *testing.B)          { benchCommand(b, "flood", 1, 1) }
 func BenchmarkSend2Workers(b *testing.B)         { benchCommand(b, "flood", 2, 1) }
+
+// benchStranger times calls of services that the caller has not launched, under a grant.
+func benchStranger(b *testing.B, command string, callees int, allow *runtime.Grant) {
+	n := benchNode(b, 1)
+	b.ReportAllocs()
+	list := starlark.NewList(nil)
+	for i := range callees {
+		a := launchAllowed(b, n, runtime.LaunchOptions{Script: "echo.star", Name: fmt.Sprintf(".echo%d", i)})
+		_ = list.Append(a) // the list is not frozen
+	}
+	c := launchAllowed(b, n, runtime.LaunchOptions{Script: "stranger.star", Allow: allow})
+	b.ResetTimer()
+	if _, err := n.Call(c, command, starlark.Tuple{starlark.MakeInt(b.N), list}, time.Hour); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func launchAllowed(b *testing.B, n *runtime.Node, o runtime.LaunchOptions) *runtime.Address {
+	ch := make(chan *runtime.Address, 1)
+	n.LaunchWith(o, func(a *runtime.Address, err error) {
+		if err != nil {
+			b.Error(err)
+		}
+		ch <- a
+	})
+	return <-ch
+}
+
+func echoes() *runtime.Grant { return &runtime.Grant{Call: []string{".db", ".bank", ".echo*"}} }
+
+func BenchmarkCall1Pair1WorkerStranger(b *testing.B) { benchStranger(b, "run", 1, nil) }
+func BenchmarkCall1Pair1WorkerAllowed(b *testing.B)  { benchStranger(b, "run", 1, echoes()) }
+func BenchmarkCall100Callees(b *testing.B)           { benchStranger(b, "many", 100, nil) }
+func BenchmarkCall100CalleesAllowed(b *testing.B)    { benchStranger(b, "many", 100, echoes()) }
+func BenchmarkCall2000Callees(b *testing.B)          { benchStranger(b, "many", 2000, nil) }
+func BenchmarkCall2000CalleesAllowed(b *testing.B)   { benchStranger(b, "many", 2000, echoes()) }
 
 func BenchmarkChannelPingPong(b *testing.B) {
 	ping, pong := make(chan int), make(chan int)

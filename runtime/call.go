@@ -31,6 +31,9 @@ func (co *coroutine) call(dest starlark.Value, command string, args starlark.Tup
 func (co *coroutine) ask(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple, deadline sched.Time, fire func(outcome)) (waitID, string, error) {
 	s := co.svc
 	callee, remote, err := s.node.resolve(dest)
+	if s.access != nil {
+		err = co.mayCall(dest, callee, err)
+	}
 	if err != nil {
 		return 0, "", err
 	}
@@ -61,6 +64,9 @@ func (co *coroutine) unless(fire func(outcome)) *coroutine {
 // send sends a request that wants no reply.
 func (co *coroutine) send(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple) error {
 	callee, remote, err := co.svc.node.resolve(dest)
+	if co.svc.access != nil {
+		err = co.mayCall(dest, callee, err)
+	}
 	if err != nil {
 		return err
 	}

@@ -142,6 +142,11 @@ func (co *coroutine) callRemote(node string, to target, command string, args sta
 // askRemote is ask for a service of another node.
 func (co *coroutine) askRemote(node string, to target, command string, args starlark.Tuple, kwargs []starlark.Tuple, deadline sched.Time, query bool, fire func(outcome)) (waitID, string, error) {
 	s := co.svc
+	if !query { // which tells an address, and grants nothing
+		if err := co.mayReach(node, to); err != nil {
+			return 0, "", err
+		}
+	}
 	payload, err := wire.AppendArgs(nil, args, kwargs)
 	if err != nil {
 		return 0, "", fmt.Errorf("call of %q on node %s: %w", command, node, err)
@@ -158,6 +163,9 @@ func (co *coroutine) askRemote(node string, to target, command string, args star
 
 // sendRemote is cluster.send.
 func (co *coroutine) sendRemote(node string, to target, command string, args starlark.Tuple, kwargs []starlark.Tuple) error {
+	if err := co.mayReach(node, to); err != nil {
+		return err
+	}
 	payload, err := wire.AppendArgs(nil, args, kwargs)
 	if err != nil {
 		return fmt.Errorf("send of %q to node %s: %w", command, node, err)

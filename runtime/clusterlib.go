@@ -90,7 +90,7 @@ func clusterQuery(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwarg
 		return nil, err
 	}
 	if node == co.svc.node.name {
-		s, _, err := co.svc.node.resolve(starlark.String(name))
+		s, _, err := co.resolve(starlark.String(name))
 		if err != nil {
 			return nil, err
 		}

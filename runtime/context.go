@@ -20,41 +20,18 @@ func (c *Context) Source() *Address {
 	return nil
 }
 
-// Launch is a service to be launched by [Context.Launch].
-type Launch struct {
-	// Script is the name of a script or of a Go handler.
-	Script string
-	// Args and Kwargs are those of its init.
-	Args   starlark.Tuple
-	Kwargs []starlark.Tuple
-	// Name is registered before its first message, unless it is empty.
-	Name string
-	// Limits are its own, where they are not 0; the others are the node's.
-	Limits Limits
-	// Link links it to its launcher: if one ends abnormally, so does the other.
-	Link bool
-	// Unique asks for the one service of that script, which is launched if there is none, as skynet.uniqueservice does.
-	Unique bool
-}
-
-// Launch starts a service and returns its address once its init has returned.
-func (c *Context) Launch(l Launch) (*Address, error) {
-	spec := launchSpec{script: l.Script, name: l.Name, link: l.Link}
-	if l.Limits != (Limits{}) {
-		limits := l.Limits.or(c.co.svc.node.limits)
-		spec.limits = &limits
+// Launch starts a service and returns its address once its init has returned. The service that launches is held to its own
+// rights.
+func (c *Context) Launch(o LaunchOptions) (*Address, error) {
+	spec, err := o.spec(c.co.svc.node, c.co.svc)
+	if err != nil {
+		return nil, err
 	}
-	start := func(spec launchSpec, m message) *CallError {
-		_, err := c.co.svc.node.launch(c.co.svc.turn, spec, m)
-		return err
+	start := c.co.launchOne
+	if o.Unique {
+		start = c.co.launchUnique
 	}
-	if l.Unique {
-		start = func(spec launchSpec, m message) *CallError {
-			c.co.svc.node.launchUnique(c.co.svc.turn, spec, m)
-			return nil
-		}
-	}
-	return asAddress(c.co.launchBy(spec, l.Args, l.Kwargs, start))
+	return asAddress(c.co.launchBy(spec, o.Args, o.Kwargs, start))
 }
 
 func asAddress(v starlark.Value, err error) (*Address, error) {
@@ -88,6 +65,9 @@ func (c *Context) Stop(dest starlark.Value, timeout time.Duration) (Reason, erro
 // Upgrade is skynet.upgrade: it exchanges the code of another service for that of a script or Go handler.
 func (c *Context) Upgrade(dest starlark.Value, script string, timeout time.Duration) error {
 	s, err := c.co.mayEnd("upgrade", dest)
+	if err == nil {
+		err = c.co.mayUse("upgrade")
+	}
 	if err != nil {
 		return err
 	}

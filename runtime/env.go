@@ -59,6 +59,11 @@ func skynetUnregister(co *coroutine, b *starlark.Builtin, args starlark.Tuple, k
 		return nil, err
 	}
 	n := co.svc.node
+	if s := n.lookup(name); s != nil {
+		if err := co.mayRegister(name, s); err != nil {
+			return nil, err
+		}
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s := n.lookup(name)
@@ -66,11 +71,13 @@ func skynetUnregister(co *coroutine, b *starlark.Builtin, args starlark.Tuple, k
 		return starlark.False, nil
 	}
 	n.names.Delete(name)
-	for i, c := range s.names {
-		if c.table == &n.names && c.name == name {
-			s.names = append(s.names[:i:i], s.names[i+1:]...)
-			break
+	left := make([]claim, 0, len(s.names)) // known shares the old array
+	for _, c := range s.names {
+		if c != (claim{&n.names, name}) {
+			left = append(left, c)
 		}
 	}
+	s.names = left
+	s.known.Store(&left)
 	return starlark.True, nil
 }

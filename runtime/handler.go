@@ -72,7 +72,12 @@ func (c *Context) Fork(what string, f func(*Context) error) {
 func (c *Context) Offload(work func() error) error { return c.co.offload("offload", work) }
 
 // Register gives the service a name on this node.
-func (c *Context) Register(name string) error { return c.co.svc.node.register(name, c.co.svc) }
+func (c *Context) Register(name string) error {
+	if err := c.co.mayRegister(name, c.co.svc); err != nil {
+		return err
+	}
+	return c.co.svc.node.register(name, c.co.svc)
+}
 
 // Exit ends the service once this method has returned.
 func (c *Context) Exit() { c.co.svc.leave(Reason{Kind: Exited}) }

@@ -15,6 +15,9 @@ type launchSpec struct {
 	limits *Limits // nil: the node's
 	link   bool    // link the service to its launcher
 	child  bool    // the launcher is its supervisor: the service ends with it, but not the reverse
+	allow  *Grant  // what it may do of what its launcher may; nil: all of it
+
+	by *Service // the launcher, to whose rights the launch is held; nil: Go code, which has all of them
 }
 
 // takeLaunch takes the keyword launch, a dict of how the service is launched, out of the keywords, which else go to init.
@@ -41,6 +44,8 @@ func (s *launchSpec) parse(node *Node, v starlark.Value) error {
 			}
 		case "limits":
 			s.limits, err = parseLimits(v, &node.limits)
+		case "allow":
+			s.allow, err = ParseGrant(v, node.programs.restricted)
 		case "link":
 			var b starlark.Bool
 			if b, ok = v.(starlark.Bool); !ok {
@@ -48,7 +53,7 @@ func (s *launchSpec) parse(node *Node, v starlark.Value) error {
 			}
 			s.link = bool(b)
 		default:
-			err = unknownSetting(name, "name", "limits", "link")
+			err = unknownSetting(name, "name", "limits", "allow", "link")
 		}
 		return err
 	})
@@ -61,6 +66,9 @@ func (n *Node) launch(turn *sched.Turn, spec launchSpec, m message) (*Service, *
 	if n.stopped.Load() {
 		return nil, callErrorf(Denied, false, "launch %s: node %s is stopping", script, n.name)
 	}
+	if err := n.mayLaunch(&spec); err != nil {
+		return nil, err
+	}
 	depth := 0
 	if launcher, ok := m.source.(*Service); ok && launcher.starting {
 		if depth = launcher.depth + 1; depth > maxLaunchDepth {
@@ -72,6 +80,10 @@ func (n *Node) launch(turn *sched.Turn, spec launchSpec, m message) (*Service, *
 		return nil, asCallErrorf(err, "launch %s", script)
 	}
 	s.depth = depth
+	if err := s.confine(&spec); err != nil {
+		n.forget(s)
+		return nil, err
+	}
 	if spec.limits != nil {
 		s.setLimits(spec.limits)
 	}

@@ -24,7 +24,7 @@ func logLibrary() *library {
 			return starlark.None, nil
 		}
 	}
-	return newLibrary(
+	return innerLibrary(
 		"log",
 		member{"debug", level(levelDebug)},
 		member{"info", level(levelInfo)},
@@ -85,7 +85,7 @@ func skynetError(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs
 
 // randomLibrary draws from the service's own stream: seeded in simulation, from the system's entropy in production.
 func randomLibrary() *library {
-	return newLibrary(
+	return innerLibrary(
 		"random",
 		member{"int", func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 			var lo, hi int64

@@ -234,11 +234,11 @@ func (s *Service) farewell(co *coroutine) {
 func (s *Service) die() {
 	n := s.node
 	n.forget(s)
-	left := append(s.deferred, s.mail.close()...)
 	if s.alarm != nil {
 		s.alarm.Stop()
 	}
 	s.unwind()
+	left := append(s.deferred, s.mail.close()...)
 	for len(s.closers) > 0 {
 		s.closers[len(s.closers)-1].close()
 	}

@@ -143,7 +143,7 @@ func (co *coroutine) addressOf(b *starlark.Builtin, v starlark.Value) (*Address,
 	if a, ok := v.(*Address); ok {
 		return a, nil
 	}
-	s, _, err := co.svc.node.resolve(v)
+	s, _, err := co.resolve(v)
 	if err != nil {
 		if _, ok := err.(*CallError); !ok {
 			err = fmt.Errorf("%s: %w", b.Name(), err)
@@ -215,12 +215,9 @@ func linking(do func(s, peer *Service) (starlark.Value, error)) builtin {
 		if err := starlark.UnpackArgs(b.Name(), args, kwargs, "address", &dest); err != nil {
 			return nil, err
 		}
-		peer, remote, err := co.svc.node.resolve(dest)
-		switch {
-		case err != nil:
+		peer, err := co.mayEnd(b.Name(), dest) // whoever is linked to a service can end it
+		if err != nil {
 			return nil, err
-		case remote != nil:
-			return nil, callErrorf(Denied, false, "%s: %s lives on another node; links end at their node, use skynet.monitor", b.Name(), remote)
 		}
 		return do(co.svc, peer)
 	}
@@ -259,7 +256,7 @@ func skynetStop(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 // mayEnd finds the service that a script wants to end.
 func (co *coroutine) mayEnd(verb string, dest starlark.Value) (*Service, error) {
 	n := co.svc.node
-	s, remote, err := n.resolve(dest)
+	s, remote, err := co.resolve(dest)
 	switch {
 	case err != nil:
 		return nil, err
@@ -268,7 +265,7 @@ func (co *coroutine) mayEnd(verb string, dest starlark.Value) (*Service, error) 
 	case s == n.system || s == n.cluster.svc:
 		return nil, callErrorf(Denied, false, "%s: %s belongs to the runtime", verb, s.label)
 	}
-	return s, nil
+	return s, co.mayKill(s, dest)
 }
 
 // stopService asks a service to finish what it does and to end. At the deadline its handlers are unwound; if its exit hook has

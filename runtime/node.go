@@ -58,6 +58,9 @@ type Config struct {
 	// Limits; the zero value of each field means its default.
 	Limits Limits
 
+	// Policy says what services may do by their script; without one, that is up to who launches them.
+	Policy Policy
+
 	// Cluster names the other nodes. Without it the node can still be dialled if Cluster.Listen is set.
 	Cluster Cluster
 
@@ -81,6 +84,7 @@ type Node struct {
 	logTo       slog.Handler
 	handlers    map[string]func() Handler
 	limits      Limits
+	policy      Policy
 	trace       *trace.Trace
 	decoder     wire.Decoder
 
@@ -121,8 +125,11 @@ func NewNode(c Config) (*Node, error) {
 	n := &Node{
 		name: cmp.Or(c.Name, "node"), incarnation: c.Incarnation, index: c.Index,
 		sched: c.Scheduler, net: c.Network, store: c.Store, programs: c.Programs,
-		coroutines: c.Coroutines, logTo: c.Log, handlers: handlers, limits: c.Limits, trace: c.Trace,
+		coroutines: c.Coroutines, logTo: c.Log, handlers: handlers, limits: c.Limits, policy: slices.Clone(c.Policy), trace: c.Trace,
 		unique: make(map[string]*uniqueLaunch), queries: make(map[string][]query),
+	}
+	if err := n.policy.check(n.programs.restricted); err != nil {
+		return nil, fmt.Errorf("runtime: NewNode: %w", err)
 	}
 	n.traceBase = traceBase(n.name, n.incarnation)
 	n.decoder = wire.Decoder{Ext: n.decodeAddress}
@@ -186,6 +193,8 @@ func (s *Service) claim(table *sync.Map, name string) error {
 	}
 	if !taken {
 		s.names = append(s.names, claim{table, name})
+		known := s.names
+		s.known.Store(&known)
 	}
 	return nil
 }
@@ -250,19 +259,7 @@ func keys[K any](m *sync.Map) iter.Seq[K] {
 // message. done is called in a turn, with the address once init has returned, or at once if the node has ended; it must not
 // block.
 func (n *Node) Launch(script, name string, args starlark.Tuple, kwargs []starlark.Tuple, done func(*Address, error)) {
-	answer := func(v starlark.Value, err *CallError) {
-		if err != nil {
-			done(nil, err)
-			return
-		}
-		done(v.(*Address), nil)
-	}
-	n.enter("launch of "+script, func() {
-		m := message{source: goCaller(answer), session: 1, args: args, body: &extras{kwargs: kwargs}}
-		if _, err := n.launch(n.system.turn, launchSpec{script: script, name: name}, m); err != nil {
-			done(nil, err)
-		}
-	}, answer)
+	n.LaunchWith(LaunchOptions{Script: script, Name: name, Args: args, Kwargs: kwargs}, done)
 }
 
 // enter makes the system service call f in one of its turns; if the node ends before that, or has ended, failed is called.

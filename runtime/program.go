@@ -22,6 +22,7 @@ func Dialect() *syntax.FileOptions {
 type Programs struct {
 	read        func(name string) ([]byte, error)
 	predeclared starlark.StringDict
+	restricted  []string // see Modules
 
 	mu       sync.Mutex
 	programs map[string]*Program
@@ -48,9 +49,11 @@ type module struct {
 
 // NewPrograms returns a cache that reads scripts with read, whose error should say which file it looked for.
 func NewPrograms(read func(name string) ([]byte, error)) *Programs {
+	predeclared := Predeclared()
 	return &Programs{
 		read:        read,
-		predeclared: Predeclared(),
+		predeclared: predeclared,
+		restricted:  restrictable(predeclared),
 		programs:    make(map[string]*Program),
 		modules:     make(map[string]*module),
 	}

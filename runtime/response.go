@@ -206,6 +206,9 @@ func (co *coroutine) redirect(dest starlark.Value, command string, args starlark
 	}
 	s := co.svc
 	callee, remote, err := s.node.resolve(dest)
+	if s.access != nil {
+		err = co.mayCall(dest, callee, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -226,6 +229,9 @@ func (co *coroutine) redirect(dest starlark.Value, command string, args starlark
 func (co *coroutine) redirectRemote(to *Address, command string, args starlark.Tuple, kwargs []starlark.Tuple) error {
 	if co.session == 0 {
 		return co.sendRemote(to.node, target{id: to.id}, command, args, kwargs)
+	}
+	if err := co.mayReach(to.node, target{id: to.id}); err != nil {
+		return err
 	}
 	payload, err := wire.AppendArgs(nil, args, kwargs)
 	if err != nil {

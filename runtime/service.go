@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"sync"
+	"sync/atomic"
 	"weak"
 
 	"go.starlark.net/starlark"
@@ -62,10 +63,13 @@ type Service struct {
 		fn      *starlark.Function
 	}
 
+	access *access                 // what it is held to; nil: it may do everything
+	known  atomic.Pointer[[]claim] // the names as of now, for everybody to read; at the end the last ones
+
 	// Guarded by node.mu.
-	names []claim
-	runs  string // the script it runs now, if an upgrade gave it another than it was launched with
-	gone  bool   // forgotten: it gets no names any more
+	names []claim // append-only: known shares its array
+	runs  string  // the script it runs now, if an upgrade gave it another than it was launched with
+	gone  bool    // forgotten: it gets no names any more
 }
 
 // claim is a name of a service in one of its node's tables.

@@ -208,13 +208,13 @@ func (sup *supervisor) start(co *coroutine, children []*child) (int, error) {
 }
 
 func (sup *supervisor) startOne(co *coroutine, c *child) error {
-	spec := launchSpec{script: c.script, link: true, child: true}
+	spec := launchSpec{script: c.script, link: true, child: true, by: co.svc}
 	if c.launch != nil && c.launch != starlark.None {
 		if err := spec.parse(co.svc.node, c.launch); err != nil {
 			return fmt.Errorf("child %s: launch: %w", c.id, err)
 		}
 	}
-	v, err := co.launchAndWait(spec, c.args, c.kwargs)
+	v, err := co.launchBy(spec, c.args, c.kwargs, co.launchOne)
 	if err != nil {
 		return fmt.Errorf("child %s: %w", c.id, err)
 	}

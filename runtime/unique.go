@@ -22,6 +22,10 @@ type uniqueLaunch struct {
 
 // launchUnique answers m with the address of the script's unique service, which it launches if there is none.
 func (n *Node) launchUnique(turn *sched.Turn, spec launchSpec, m message) {
+	if err := n.mayLaunch(&spec); err != nil {
+		m.source.answer(turn, m.session, nil, err)
+		return
+	}
 	n.mu.Lock()
 	u := n.uniqueOf(spec.script)
 	if u.ready {

@@ -48,6 +48,9 @@ func skynetUpgrade(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwar
 		return nil, err
 	}
 	callee, err := co.mayEnd(b.Name(), dest)
+	if err == nil {
+		err = co.mayUse("upgrade")
+	}
 	if err != nil {
 		return nil, err
 	}

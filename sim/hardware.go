@@ -2,11 +2,11 @@ package sim
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"go.starlark.net/starlark"
 
-	"skynet/runtime"
 	"skynet/runtime/config"
 	"skynet/sched"
 	"skynet/sim/scenario"
@@ -20,20 +20,16 @@ func syncLatency(d scenario.Disk) func(*sched.Stream) time.Duration {
 	return func(s *sched.Stream) time.Duration { return time.Duration(d.Sync.Draw(s)) }
 }
 
-// limitsOf reads the configuration of a node, which is written as that of a production node. The world provides all of it
-// but the limits.
-func limitsOf(n *scenario.Node) (runtime.Limits, error) {
-	var limits runtime.Limits
+// configOf reads the configuration of a node, which is written as that of a production node. The world provides all of it
+// but the limits and the policy.
+func configOf(n *scenario.Node) (*config.Config, error) {
+	var text strings.Builder
 	for _, item := range n.Config.Items() {
-		if item[0] != starlark.String("limits") {
-			return limits, fmt.Errorf("node %s: config: got %s, want limits only: the world provides the rest", n.Name, item[0])
+		if item[0] != starlark.String("limits") && item[0] != starlark.String("policy") {
+			return nil, fmt.Errorf("node %s: config: got %s, want limits and policy only: the world provides the rest", n.Name, item[0])
 		}
-		file := "config of " + n.Name
-		c, err := config.Parse(file, []byte("limits = "+item[1].String()), n.Name)
-		if err != nil {
-			return limits, err
-		}
-		limits = c.Limits
+		name, _ := starlark.AsString(item[0])
+		fmt.Fprintf(&text, "%s = %s\n", name, item[1])
 	}
-	return limits, nil
+	return config.Parse("config of "+n.Name, []byte(text.String()), n.Name)
 }

@@ -7,6 +7,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"skynet/runtime"
+	"skynet/runtime/config"
 	"skynet/sched/stepper"
 	"skynet/sched/trace"
 	"skynet/sim/disk"
@@ -29,13 +30,13 @@ const (
 
 // machine is what a node or a client runs on. It outlives the node, which is a new one after each restart.
 type machine struct {
-	world  *world
-	index  int32
-	name   string
-	spec   *scenario.Node // nil for a client
-	client *client        // nil for a node
-	disk   *disk.Disk     // nil for a client
-	limits runtime.Limits
+	world    *world
+	index    int32
+	name     string
+	spec     *scenario.Node // nil for a client
+	client   *client        // nil for a node
+	disk     *disk.Disk     // nil for a client
+	settings *config.Config // limits and policy; nil for a client
 
 	boots uint32
 	lost  error // why the main service could not start after the last crash
@@ -51,11 +52,11 @@ type machine struct {
 }
 
 func newMachine(w *world, index int32, spec *scenario.Node) (*machine, error) {
-	limits, err := limitsOf(spec)
+	c, err := configOf(spec)
 	if err != nil {
 		return nil, err
 	}
-	m := &machine{world: w, index: index, name: spec.Name, spec: spec, wall: spec.Skew, limits: limits}
+	m := &machine{world: w, index: index, name: spec.Name, spec: spec, wall: spec.Skew, settings: c}
 	m.disk = disk.New(disk.Options{LoseUnsynced: spec.Disk.LoseUnsynced, Trace: w.trace, Node: index, Now: w.step.Now})
 	return m, nil
 }
@@ -103,7 +104,7 @@ func (m *machine) config() runtime.Config {
 	}
 	c.Cluster.Listen = m.name + clusterPort
 	c.Store = &drive{machine: m, Store: m.disk.Open()}
-	c.Limits = m.limits
+	c.Limits, c.Policy = m.settings.Limits, m.settings.Policy
 	if latency := syncLatency(m.spec.Disk); latency != nil {
 		m.sched.SetOffloadLatency(latency)
 	}

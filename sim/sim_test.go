@@ -189,7 +189,8 @@ func TestNodeConfiguration(t *testing.T) {
 	for _, test := range []struct{ args, want string }{
 		{`config = {"limits": {"mailbox": 2}}`, ""},
 		{`config = {"limits": {"mailbx": 2}}`, "mailbox"},
-		{`config = {"store": "x.db"}`, `got "store", want limits only`},
+		{`config = {"policy": {"*": {"moduls": []}}}`, "modules"},
+		{`config = {"store": "x.db"}`, `got "store", want limits and policy only`},
 	} {
 		read := func(name string) ([]byte, error) {
 			if name == "n.star" {

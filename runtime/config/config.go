@@ -42,6 +42,8 @@ type Config struct {
 	Store string
 	// Limits bound the services.
 	Limits runtime.Limits
+	// Policy is what services may do by their script.
+	Policy runtime.Policy
 	// Drain is how long a node that stops waits for what is in flight.
 	Drain time.Duration
 	// LogLevel is the lowest level that is logged; LogJSON asks for JSON lines instead of text.

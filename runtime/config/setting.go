@@ -57,6 +57,11 @@ func Settings() []Setting {
 			"directories in which scripts are looked for, after the one of the main script and before the shipped ones", setPath, getPath,
 		},
 		{
+			"policy", `{"room*.star": {"modules": ["store"], "call": [".db", "game2/.db"], "launch": [], "register": [".room*"]}, "*": {"modules": ["store", "socket", "cluster"]}}`, "none",
+			"what services may do, by their script; the script's own entry counts, else the first pattern that matches, \"*\" being the last; see [capabilities](services.md#capabilities)",
+			func(c *Config, v starlark.Value) (err error) { c.Policy, err = runtime.ParsePolicy(v); return err }, getPolicy,
+		},
+		{
 			"store", `"data/game1.db"`, "no store", "the file of the durable store; its directory is made if need be",
 			func(c *Config, v starlark.Value) error { return text(&c.Store, v) }, getStore,
 		},
@@ -253,6 +258,13 @@ func getPath(c *Config) starlark.Value {
 		_ = l.Append(starlark.String(dir)) // the list is not frozen
 	}
 	return l
+}
+
+func getPolicy(c *Config) starlark.Value {
+	if len(c.Policy) == 0 {
+		return nil
+	}
+	return c.Policy.Dict()
 }
 
 func getStore(c *Config) starlark.Value {

@@ -47,6 +47,8 @@ func NewReal(t *testing.T) *World { return newWorld(t, newReal(t)) }
 type World struct {
 	// Limits of the nodes.
 	Limits runtime.Limits
+	// Policy of the nodes.
+	Policy runtime.Policy
 	// Handlers are the services in Go.
 	Handlers map[string]func() runtime.Handler
 	// Heartbeat and Silence of the cluster; zero means the runtime's defaults.
@@ -156,7 +158,7 @@ func (w *World) TryNode(name string) (*runtime.Node, error) {
 	m, logs := w.backend.machine(w, name), &logs{}
 	n, err := runtime.NewNode(runtime.Config{
 		Name: name, Incarnation: w.lives[name], Scheduler: m.sched, Network: m.net, Store: m.store,
-		Programs: w.programs, Log: logs, Handlers: w.Handlers, Limits: w.Limits, Trace: m.trace, Index: m.index,
+		Programs: w.programs, Log: logs, Handlers: w.Handlers, Limits: w.Limits, Policy: w.Policy, Trace: m.trace, Index: m.index,
 		Cluster: runtime.Cluster{
 			Listen: w.table[name], Nodes: maps.Clone(w.table), Heartbeat: w.Heartbeat, Silence: w.Silence,
 		},
@@ -309,6 +311,9 @@ func (w *World) Crash(node string) {
 	delete(w.nodes, node)
 	w.backend.crash(node, n)
 }
+
+// Running is a node that runs, for what the methods of World do not offer.
+func (w *World) Running(node string) *runtime.Node { return w.running(node).node }
 
 func (w *World) node(name string) *runtime.Node { return w.running(name).node }
 
