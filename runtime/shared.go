@@ -105,15 +105,15 @@ func (s Shared) Publish(name string, value starlark.Value) (version int, err err
 	return s.tables().replace(s.co.svc.turn, name, copied), nil
 }
 
-// Load publishes the globals of a Starlark file as a dict, without those that begin with an underscore. The file is read and
-// run anew by every Load, like the top level of a loaded module. An error says where in the file it is; the table stays as it
+// LoadFile publishes the globals of a Starlark file as a dict, without those that begin with an underscore. The file is read and
+// run anew by every LoadFile, like the top level of a loaded module. An error says where in the file it is; the table stays as it
 // was then.
-func (s Shared) Load(name, script string) (version int, err error) {
+func (s Shared) LoadFile(name, script string) (version int, err error) {
 	globals, steps, err := s.co.svc.node.programs.evaluate(script)
 	s.co.svc.turn.Steps += steps
 	if err != nil {
 		msg, _ := describe(err)
-		return 0, fmt.Errorf("shared.load: %s", msg)
+		return 0, fmt.Errorf("shared.loadfile: %s", msg)
 	}
 	table := starlark.NewDict(len(globals))
 	for _, key := range globals.Keys() { // sorted
@@ -125,7 +125,7 @@ func (s Shared) Load(name, script string) (version int, err error) {
 		}
 	}
 	if _, err := wire.Copy(table); err != nil {
-		return 0, fmt.Errorf("shared.load: %s: %w", script, err)
+		return 0, fmt.Errorf("shared.loadfile: %s: %w", script, err)
 	}
 	return s.Publish(name, table)
 }
@@ -217,7 +217,7 @@ func sharedLibrary() *library {
 		member{"wait", sharedWaitBuiltin},
 		member{"names", sharedNames},
 		member{"remove", sharedRemove},
-		member{"load", sharedLoad},
+		member{"loadfile", sharedLoadFile},
 	)
 }
 
@@ -296,7 +296,7 @@ func sharedRemove(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwarg
 	return starlark.Bool(Shared{co}.Remove(name)), nil
 }
 
-func sharedLoad(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+func sharedLoadFile(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	var name, script string
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "name", &name, "script", &script); err != nil {
 		return nil, err
@@ -304,5 +304,5 @@ func sharedLoad(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	if path.Ext(script) == "" {
 		script += ".star"
 	}
-	return versionValue(Shared{co}.Load(name, script))
+	return versionValue(Shared{co}.LoadFile(name, script))
 }
