@@ -238,7 +238,7 @@ func TestAChannelIsItsModel(t *testing.T) {
 		return difference
 	}
 	parameters := gopter.DefaultTestParametersWithSeed(1)
-	parameters.MinSuccessfulTests = 150
+	parameters.MinSuccessfulTests = 60
 	properties := gopter.NewProperties(parameters)
 	properties.Property("a channel does what its model does", prop.ForAll(run, gen.SliceOfN(40, gen.IntRange(0, 11*4*12-1))))
 	properties.TestingRun(t)
