@@ -329,6 +329,41 @@ func TestACrowdSeesOneOrder(t *testing.T) {
 	})
 }
 
+// TestACrowdIsDeterministic wants the same run of the same seed, and others of others.
+func TestACrowdIsDeterministic(t *testing.T) {
+	run := func(seed uint64) string {
+		w := runtimetest.NewVirtual(t, seed)
+		w.Scripts(testScripts(t))
+		w.Scripts(crowd)
+		w.Node("n", "lib/subscriber.star")
+		var subs []*runtime.Address
+		for _, slow := range slowPolicies {
+			a := another(w, "member.star")
+			subs = append(subs, a)
+			w.Want("None", "n", a, "subscribe", 3, string(slow), starlark.Float(0.5))
+		}
+		a, b := another(w, "member.star"), another(w, "member.star")
+		first, second := w.Go("n", a, "publish", 0, 40), w.Go("n", b, "publish", 1, 40)
+		text := ""
+		for _, p := range []*runtimetest.Pending{first, second} {
+			v, err := p.Wait()
+			text += fmt.Sprintln(v, err)
+		}
+		for _, a := range subs {
+			text += fmt.Sprintln(crowdOutcome(t, w, a))
+		}
+		return fmt.Sprintf("%s%x", text, w.Hash())
+	}
+	for seed := uint64(1); seed <= 5; seed++ {
+		if first, second := run(seed), run(seed); first != second {
+			t.Errorf("seed %d: got two runs\n%s\n%s", seed, first, second)
+		}
+	}
+	if run(1) == run(2) {
+		t.Error("runs of two seeds: got the same, want others")
+	}
+}
+
 func crowdOutcome(t *testing.T, w *runtimetest.World, a *runtime.Address) (got []string, dropped int) {
 	t.Helper()
 	v, err := w.Call("n", a, "outcome")

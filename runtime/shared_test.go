@@ -223,6 +223,20 @@ func TestServicesLeaveNothingBehind(t *testing.T) {
 	})
 }
 
+// TestWatchersDoNotHoldUpAStop drains a node whose services merely wait to be told something.
+func TestWatchersDoNotHoldUpAStop(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(testScripts(t))
+		w.Limits.Call = time.Hour
+		w.Node("n", "lib/reader.star", "lib/subscriber.star")
+		w.Want("None", "n", "lib/reader", "fork_wait_version", "t")
+		w.Want("None", "n", "lib/reader", "fork_wait", "a", "b")
+		w.Want("None", "n", "lib/subscriber", "subscribe", "news")
+		w.Want("1", "n", "lib/subscriber", "publish", "news", 1)
+		w.Stop("n", time.Hour)
+	})
+}
+
 // TestWaitsThatTimeOutLeaveNothingBehind ends waits by their deadlines.
 func TestWaitsThatTimeOutLeaveNothingBehind(t *testing.T) {
 	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {

@@ -20,6 +20,7 @@ type Subscription struct {
 	what    string // what logs call the handler
 	handle  func(*coroutine, starlark.Tuple) error
 	wake    func() // next, made once
+	job     job    // begin and after, made once
 
 	// Guarded by the topic's lock.
 	queue   []starlark.Tuple // taken, and no handler has begun
@@ -30,7 +31,8 @@ type Subscription struct {
 	cut     bool // it was ended for being slow, and nothing was done about that yet
 
 	// Only touched in turns of svc.
-	place     int // in svc.closers
+	place     int            // in svc.closers
+	values    starlark.Tuple // what the next handler gets
 	cancelled bool
 }
 
@@ -79,7 +81,7 @@ func (m Multicast) subscribe(c *Channel, o SubscribeOptions, what string, handle
 		return nil, err
 	}
 	s := &Subscription{svc: m.co.svc, channel: c, options: o, what: what, handle: handle, place: -1}
-	s.wake = s.next
+	s.wake, s.job = s.next, job{what: what, native: s.begin, then: s.after}
 	s.svc.addCloser(s)
 	s.svc.node.multicast.join(c.key, s)
 	return s, nil
@@ -154,11 +156,10 @@ func (s *Subscription) complain() {
 
 // next begins the handler of the oldest publication, in a turn of the service and while no other handler runs.
 func (s *Subscription) next() {
-	var values starlark.Tuple
 	var some, cut bool
 	s.topic.change(s.svc.turn, func() {
 		if some = len(s.queue) > 0; some {
-			values = s.pop()
+			s.values = s.pop()
 			return
 		}
 		cut, s.cut = s.cut, false
@@ -166,9 +167,7 @@ func (s *Subscription) next() {
 	})
 	switch {
 	case some:
-		s.svc.fork(job{what: s.what, then: s.after, native: func(co *coroutine) (starlark.Value, error) {
-			return starlark.None, s.begin(co, values)
-		}})
+		s.svc.fork(s.job)
 	case cut:
 		s.leave()
 		if s.options.OnEnd != nil {
@@ -180,14 +179,16 @@ func (s *Subscription) next() {
 }
 
 // begin runs the handler, unless the subscription was cancelled since the handler was queued.
-func (s *Subscription) begin(co *coroutine, values starlark.Tuple) error {
+func (s *Subscription) begin(co *coroutine) (starlark.Value, error) {
+	values := s.values
+	s.values = nil
 	if s.cancelled {
-		return nil
+		return starlark.None, nil
 	}
 	th := co.thread
 	th.SetLocal(handlerKey, s)
 	defer th.SetLocal(handlerKey, nil)
-	return s.handle(co, values)
+	return starlark.None, s.handle(co, values)
 }
 
 // after is told how a handler ended. A failed one is logged, and the next begins all the same.
