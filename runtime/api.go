@@ -32,6 +32,7 @@ func Predeclared() starlark.StringDict {
 		"json":    jsonModule(),
 		"math":    starlarkmath.Module,
 	}
+	names["shared"], names["multicast"], names["datacenter"] = sharedLibrary(), multicastLibrary(), datacenterLibrary()
 	names.Freeze()
 	return names
 }

@@ -52,6 +52,45 @@ def many(n, callees):
     for i in range(n):
         skynet.call(callees[i % len(callees)], "ping", i)
 `,
+	"sharing.star": `
+got = state(n = 0)
+def _take(v):
+    got.n += 1
+def sink(v):
+    got.n += 1
+def subscribe():
+    multicast.subscribe("news", _take, slow = "block")
+def taken():
+    return got.n
+def read(n):
+    shared.publish("t", list(range(1000)))
+    for i in range(n):
+        shared.get("t")
+def own(n):
+    table = {"t": list(range(1000))}
+    for i in range(n):
+        table.get("t")
+def tell(n):
+    for i in range(n):
+        multicast.publish("news", [i] * 100)
+def each(n):
+    others = [skynet.newservice("sharing.star") for _ in range(10)]
+    for i in range(n):
+        v = [i] * 100
+        for o in others:
+            skynet.send(o, "sink", v)
+        if i % 1000 == 999:
+            for o in others:
+                skynet.call(o, "taken")
+def told(n):
+    others = [skynet.newservice("sharing.star") for _ in range(10)]
+    for o in others:
+        skynet.call(o, "subscribe")
+    tell(n)
+    for o in others:
+        while skynet.call(o, "taken") < n:
+            pass
+`,
 }
 
 func benchNode(b *testing.B, threads int) *runtime.Node {
@@ -128,6 +167,17 @@ func benchStranger(b *testing.B, command string, callees int, allow *runtime.Gra
 	}
 }
 
+// benchSharing runs a command of sharing.star, which takes how often, on one worker.
+func benchSharing(b *testing.B, command string) {
+	n := benchNode(b, 1)
+	a := launch(b, n, "sharing.star")
+	b.ReportAllocs()
+	b.ResetTimer()
+	if _, err := n.Call(a, command, starlark.Tuple{starlark.MakeInt(b.N)}, time.Hour); err != nil {
+		b.Fatal(err)
+	}
+}
+
 func launchAllowed(b *testing.B, n *runtime.Node, o runtime.LaunchOptions) *runtime.Address {
 	ch := make(chan *runtime.Address, 1)
 	n.LaunchWith(o, func(a *runtime.Address, err error) {
@@ -147,6 +197,11 @@ func BenchmarkCall100Callees(b *testing.B)           { benchStranger(b, "many", 
 func BenchmarkCall100CalleesAllowed(b *testing.B)    { benchStranger(b, "many", 100, echoes()) }
 func BenchmarkCall2000Callees(b *testing.B)          { benchStranger(b, "many", 2000, nil) }
 func BenchmarkCall2000CalleesAllowed(b *testing.B)   { benchStranger(b, "many", 2000, echoes()) }
+
+func BenchmarkSharedGet(b *testing.B)     { benchSharing(b, "read") }
+func BenchmarkOwnDictGet(b *testing.B)    { benchSharing(b, "own") }
+func BenchmarkMulticastTo10(b *testing.B) { benchSharing(b, "told") }
+func BenchmarkSendTo10(b *testing.B)      { benchSharing(b, "each") }
 
 func BenchmarkChannelPingPong(b *testing.B) {
 	ping, pong := make(chan int), make(chan int)

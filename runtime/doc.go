@@ -25,6 +25,9 @@
 //   - The receiver of a message shares no mutable state with its sender.
 //   - A handler that exceeds its step budget is stopped with an error that says where; its service and all others go on.
 //   - Requests that arrive before init has returned wait for it.
-//   - What a service holds (names, sockets, listeners, suspended handlers, waiting callers) is released when it ends.
+//   - What a service holds (names, sockets, listeners, suspended handlers, waiting callers) is released when it ends; so are
+//     its subscriptions, and its waits for what services share.
+//   - What services of a node share (shared, multicast, datacenter) is frozen: a reader sees one version of a table, and all
+//     subscribers of a channel see what is published in one order, each publication once at most.
 //   - The number of an address is never used again by its node; the upper half of its id is the node's incarnation.
 package runtime

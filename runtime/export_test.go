@@ -35,3 +35,30 @@ func (c *Context) Ask(dest *Address, command string, args starlark.Tuple, deadli
 		answer(callErrorf(Dead, false, "%s has ended", dest))
 	}
 }
+
+// Sharing is how many channels have subscribers, and how many coroutines wait for a table, a value or room in a subscription.
+func (n *Node) Sharing() (topics, waits int) {
+	n.multicast.mu.Lock()
+	for _, t := range n.multicast.topics { //determinism:ok only counted
+		t.mu.Lock()
+		topics, waits = topics+1, waits+len(t.waiting)
+		t.mu.Unlock()
+	}
+	n.multicast.mu.Unlock()
+	n.shared.mu.Lock()
+	for _, w := range n.shared.waiting { //determinism:ok only counted
+		waits += len(w)
+	}
+	n.shared.mu.Unlock()
+	n.datacenter.mu.Lock()
+	defer n.datacenter.mu.Unlock()
+	w := &n.datacenter.waiting
+	return topics, waits + len(w.waiting) + len(w.children)
+}
+
+// Kill ends a service of the node, as skynet.kill does.
+func (n *Node) Kill(a *Address) {
+	if s := n.service(a.id); s != nil {
+		s.kill(nil, Reason{Kind: Killed})
+	}
+}

@@ -100,6 +100,10 @@ type Node struct {
 	unique  map[string]*uniqueLaunch
 	queries map[string][]query // who waits for a name
 
+	shared     sharedTables
+	multicast  multicasts
+	datacenter datacenter
+
 	system  *Service // runs the node's own coroutines: calls from Go, draining
 	cluster *cluster
 	stopped atomic.Bool // no service is launched any more
