@@ -2,6 +2,7 @@ package unit
 
 import (
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -117,15 +118,30 @@ func (w *world) report(f *failure) *Failure {
 	for _, line := range f.diff {
 		b.WriteString(line + "\n")
 	}
-	var call *runtime.CallError
-	if errors.As(f.err, &call) && call.Backtrace != "" {
-		b.WriteString("The callee's " + strings.TrimSpace(call.Backtrace) + "\n")
+	if call := (*runtime.CallError)(nil); errors.As(f.err, &call) {
+		b.WriteString(w.cause(call))
 	}
 	for _, wait := range f.waits {
 		b.WriteString("  " + wait + "\n")
 	}
 	r.Text = w.folder.outside(b.String())
 	return r
+}
+
+// launching is what leads the message of a launch that failed.
+var launching = regexp.MustCompile(`^launch [^:]+: `)
+
+// cause shows where a callee failed, if that is known, and the calls that led there if there is more than one.
+func (w *world) cause(call *runtime.CallError) string {
+	at, ok := diag.Located(launching.ReplaceAllString(call.Message, ""))
+	if !ok {
+		return ""
+	}
+	text := "caused by " + diag.Format(at, w.programs.Source, w.names()...)
+	if calls, _, _ := strings.Cut(call.Backtrace, "\nError"); strings.Count(calls, "\n") > 1 {
+		text += calls + "\n"
+	}
+	return text
 }
 
 // changed reports whether a line of a diff is not in both values.
