@@ -71,7 +71,7 @@ func testFlags(flags *pflag.FlagSet) *testOptions {
 	flags.VarP(&o.run, "run", "r", "run only the tests whose name matches `REGEXP`; -run is understood, too")
 	flags.BoolVarP(&o.verbose, "verbose", "v", false, "print every test, how long it took, and what services logged")
 	flags.Var(whole{&o.seed, 0}, "seed", "the seed of every test (default: one that depends on the test's name)")
-	flags.Var(span{&o.limit}, "timeout", "the virtual time a test may take")
+	flags.Var(span{&o.limit}, "timeout", "the virtual time a test may take, without what test.advance lets pass")
 	formatFlag(flags, &o.format)
 	return o
 }

@@ -21,7 +21,8 @@ import (
 type Options struct {
 	// Seed is the root of every random choice, the order of what happens at the same time included; see [SeedOf].
 	Seed uint64
-	// Limit is the virtual time a test may take; 0 is an hour. A longer one lets a test that never ends go on for longer.
+	// Limit is the virtual time a test may take beside what it lets pass by test.advance; 0 is an hour. A longer one lets a test
+	// that never ends go on for longer.
 	Limit time.Duration
 	// MaxSteps bounds the scheduler's steps, since services that talk for ever let no time pass; 0 is 10 million, some
 	// seconds.
@@ -30,7 +31,7 @@ type Options struct {
 	Trace *trace.Trace
 }
 
-// DefaultLimit is the virtual time a test may take if nobody says otherwise.
+// DefaultLimit is the [Options.Limit] if nobody says otherwise.
 const DefaultLimit = time.Hour
 
 func (o Options) withDefaults() Options {
@@ -98,7 +99,7 @@ func (w *world) exhausted() bool { return w.step.Steps() >= w.options.MaxSteps }
 
 // horizon is up to when things may happen before the next advance is over.
 func (w *world) horizon() sched.Time {
-	until := sched.Time(w.options.Limit)
+	until := w.limit
 	for _, a := range w.advances {
 		until = min(until, a.until)
 	}

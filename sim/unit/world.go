@@ -43,6 +43,7 @@ type world struct {
 
 	self     string            // the test's service, as logs call it
 	thread   *starlark.Thread  // of the test
+	limit    sched.Time        // when the test has taken too long
 	advances []advance         // who waits in test.advance
 	marks    uint64            // how many advances there have been
 	lines    []line            // what was logged
@@ -70,6 +71,7 @@ func newWorld(f *File, test string, o Options) *world {
 	if w.trace == nil {
 		w.trace = new(trace.Trace)
 	}
+	w.limit = sched.Time(w.options.Limit)
 	skynet := runtime.Predeclared()["skynet"].(starlark.HasAttrs)
 	w.caught, w.launcher = word(skynet, "pcall"), word(skynet, "newservice")
 	w.words = newWords(w)
