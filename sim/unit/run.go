@@ -81,7 +81,7 @@ func (w *world) run(body func(*starlark.Thread, starlark.StringDict) error) {
 	}
 	for !w.over() {
 		horizon := w.horizon()
-		changed := func() bool { return w.over() || w.exhausted() || w.horizon() < horizon }
+		changed := func() bool { return w.over() || w.exhausted() || w.horizon() != horizon }
 		outcome := w.step.Run(horizon, changed)
 		switch {
 		case w.over():
