@@ -277,7 +277,7 @@ func (co *coroutine) scriptName(b *starlark.Builtin, args starlark.Tuple) (strin
 	if !ok {
 		return "", nil, fmt.Errorf("%s: got %s, want the name of a script", b.Name(), args[0].Type())
 	}
-	if _, native := co.svc.node.handlers[script]; !native && path.Ext(script) == "" {
+	if !co.svc.node.isHandler(script) && path.Ext(script) == "" {
 		script += ".star"
 	}
 	return co.svc.node.canonical(script), args[1:], nil

@@ -231,7 +231,7 @@ func matches(pattern, name string) bool {
 
 // canonical is the name that rules see of a script: one file has one name.
 func (n *Node) canonical(script string) string {
-	if _, native := n.handlers[script]; native {
+	if n.isHandler(script) {
 		return script
 	}
 	return path.Clean(script)

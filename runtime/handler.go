@@ -71,6 +71,17 @@ func (c *Context) Fork(what string, f func(*Context) error) {
 // Offload runs work, which may block, beside the workers, and suspends the handler until it is done.
 func (c *Context) Offload(work func() error) error { return c.co.offload("offload", work) }
 
+// Suspend suspends the handler until resume is called, once and not from within a turn of the service. start is called
+// first and must not block; what names the reason in reports of who waits for whom. If the service ends before, resume does
+// nothing.
+func (c *Context) Suspend(what string, start func(resume func())) error {
+	s := c.co.svc
+	id := s.addWait(otherWait, c.co, nil, 0)
+	start(func() { s.run(nil, func() { s.wake(id, starlark.True, nil) }) })
+	_, err := c.co.block(what, "")
+	return err
+}
+
 // Register gives the service a name on this node.
 func (c *Context) Register(name string) error {
 	if err := c.co.mayRegister(name, c.co.svc); err != nil {

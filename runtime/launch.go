@@ -107,9 +107,9 @@ func (n *Node) launch(turn *sched.Turn, spec launchSpec, m message) (*Service, *
 const maxLaunchDepth = 100
 
 func (n *Node) create(script string) (*Service, error) {
-	if h, ok := n.handlers[script]; ok {
+	if h := n.newHandler(script); h != nil {
 		s := n.newService(script, nil)
-		s.handler = h()
+		s.handler = h
 		return s, nil
 	}
 	prog, err := n.programs.Compile(script)
@@ -117,6 +117,23 @@ func (n *Node) create(script string) (*Service, error) {
 		return nil, err
 	}
 	return n.newService(script, prog), nil
+}
+
+// newHandler makes a handler in Go of that name, nil if there is none. Every node has supervisors.
+func (n *Node) newHandler(script string) Handler {
+	if h, ok := n.handlers[script]; ok {
+		return h()
+	}
+	if script == supervisorScript {
+		return new(supervisor)
+	}
+	return nil
+}
+
+// isHandler tells whether a name is that of a handler in Go.
+func (n *Node) isHandler(script string) bool {
+	_, ok := n.handlers[script]
+	return ok || script == supervisorScript
 }
 
 func asCallErrorf(err error, format string, args ...any) *CallError {

@@ -233,12 +233,13 @@ func (s *Service) farewell(co *coroutine) {
 // about it.
 func (s *Service) die() {
 	n := s.node
-	n.forget(s)
+	n.unname(s)
 	if s.alarm != nil {
 		s.alarm.Stop()
 	}
 	s.unwind()
 	left := append(s.deferred, s.mail.close()...)
+	n.services.Delete(s.addr.id) // not before its coroutines are back in the pool, which the node's stop closes
 	for len(s.closers) > 0 {
 		s.closers[len(s.closers)-1].close()
 	}

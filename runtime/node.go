@@ -9,7 +9,6 @@ import (
 	"hash/fnv"
 	"iter"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -117,11 +116,6 @@ type query struct {
 
 // NewNode makes a node. It runs nothing yet, except that it listens for its cluster if it is told to.
 func NewNode(c Config) (*Node, error) {
-	handlers := maps.Clone(c.Handlers)
-	if handlers == nil {
-		handlers = make(map[string]func() Handler)
-	}
-	handlers[supervisorScript] = func() Handler { return new(supervisor) }
 	if c.Scheduler == nil || c.Programs == nil {
 		return nil, errors.New("runtime: NewNode: Scheduler and Programs are required")
 	}
@@ -129,7 +123,7 @@ func NewNode(c Config) (*Node, error) {
 	n := &Node{
 		name: cmp.Or(c.Name, "node"), incarnation: c.Incarnation, index: c.Index,
 		sched: c.Scheduler, net: c.Network, store: c.Store, programs: c.Programs,
-		coroutines: c.Coroutines, logTo: c.Log, handlers: handlers, limits: c.Limits, policy: slices.Clone(c.Policy), trace: c.Trace,
+		coroutines: c.Coroutines, logTo: c.Log, handlers: c.Handlers, limits: c.Limits, policy: slices.Clone(c.Policy), trace: c.Trace,
 		unique: make(map[string]*uniqueLaunch), queries: make(map[string][]query),
 	}
 	if err := n.policy.check(n.programs.restricted); err != nil {
@@ -225,7 +219,12 @@ func (n *Node) lookup(name string) *Service {
 
 // forget removes a service from all tables.
 func (n *Node) forget(s *Service) {
+	n.unname(s)
 	n.services.Delete(s.addr.id)
+}
+
+// unname takes a service's names, and lets it have no more.
+func (n *Node) unname(s *Service) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s.gone = true

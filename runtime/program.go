@@ -22,7 +22,8 @@ func Dialect() *syntax.FileOptions {
 type Programs struct {
 	read        func(name string) ([]byte, error)
 	predeclared starlark.StringDict
-	restricted  []string // see Modules
+	restricted  []string                                // see Modules
+	extended    func(script string) starlark.StringDict // nil if no script sees more than the others
 
 	mu       sync.Mutex
 	programs map[string]*Program
@@ -39,6 +40,12 @@ type Program struct {
 
 // Name is the script's file name.
 func (p *Program) Name() string { return p.name }
+
+// Instantiate runs the script's top level on the thread of a handler (see [Context.Thread]) and returns its globals, which
+// are that handler's own and mutable. They are what there is of them if the top level fails.
+func (p *Program) Instantiate(th *starlark.Thread) (starlark.StringDict, error) {
+	return p.program.Init(th, p.predeclared)
+}
 
 // module is a loaded file: its globals are frozen and shared by everyone who loads it.
 type module struct {
@@ -57,6 +64,25 @@ func NewPrograms(read func(name string) ([]byte, error)) *Programs {
 		programs:    make(map[string]*Program),
 		modules:     make(map[string]*module),
 	}
+}
+
+// Extend gives some scripts names beside those that every script sees, such as the words of tests: extra returns them for
+// the name of a script, nil for one that has none. The values must be frozen and a name must not be one of [Predeclared].
+// It must be called before the first script is compiled.
+func (p *Programs) Extend(extra func(script string) starlark.StringDict) { p.extended = extra }
+
+// predeclaredIn is what a script sees.
+func (p *Programs) predeclaredIn(script string) starlark.StringDict {
+	if p.extended == nil {
+		return p.predeclared
+	}
+	extra := p.extended(script)
+	if len(extra) == 0 {
+		return p.predeclared
+	}
+	names := maps.Clone(p.predeclared)
+	maps.Copy(names, extra)
+	return names
 }
 
 // Source returns the text of a script, for diagnostics.
@@ -80,11 +106,12 @@ func (p *Programs) compile(name string) (*Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("script %q: %w", name, err)
 	}
-	_, program, err := starlark.SourceProgramOptions(Dialect(), name, src, p.predeclared.Has)
+	names := p.predeclaredIn(name)
+	_, program, err := starlark.SourceProgramOptions(Dialect(), name, src, names.Has)
 	if err != nil {
 		return nil, err
 	}
-	prog := &Program{name: name, text: sha256.Sum256(src), program: program, predeclared: p.predeclared}
+	prog := &Program{name: name, text: sha256.Sum256(src), program: program, predeclared: names}
 	p.programs[name] = prog
 	return prog, nil
 }

@@ -149,6 +149,15 @@ type Wait struct {
 	Target  string // for what, if it is known
 }
 
+// String returns "WHO waits in WHAT for TARGET", without a target that is not known.
+func (w Wait) String() string {
+	line := w.Service + " waits in " + w.What
+	if w.Target != "" {
+		line += " for " + w.Target
+	}
+	return line
+}
+
 // Waits lists the suspended coroutines of all services, in order of the services. It must be called in simulation, while
 // no turn runs.
 func (n *Node) Waits() []Wait {

@@ -66,9 +66,7 @@ func skynetUpgrade(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwar
 func (co *coroutine) upgrade(callee *Service, script string, timeout time.Duration) error {
 	s := co.svc
 	up := &upgrade{}
-	if h, native := s.node.handlers[script]; native {
-		up.handler = h()
-	} else {
+	if up.handler = s.node.newHandler(script); up.handler == nil {
 		prog, err := s.node.programs.Renew(script)
 		if err != nil {
 			return asCallErrorf(err, "upgrade of %s", callee.label)

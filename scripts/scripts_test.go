@@ -3,6 +3,7 @@ package scripts_test
 import (
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,12 +11,52 @@ import (
 
 	"skynet/runtime/runtimetest"
 	"skynet/scripts"
+	"skynet/sim/unit"
 )
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, // kcp-go's global timers never end
 		goleak.IgnoreTopFunction("github.com/xtaci/kcp-go/v5.(*TimedSched).sched"),
 		goleak.IgnoreTopFunction("github.com/xtaci/kcp-go/v5.(*TimedSched).prepend"))
+}
+
+// TestFS wants every script in the binary, and no test.
+func TestFS(t *testing.T) {
+	shipped, err := fs.Glob(scripts.FS, "*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := fs.Glob(os.DirFS("."), "*.star")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := slices.DeleteFunc(all, func(name string) bool { return strings.HasSuffix(name, unit.Suffix) })
+	if !slices.Equal(shipped, want) {
+		t.Errorf("scripts in the binary: got %q, want %q: name them in scripts.go", shipped, want)
+	}
+}
+
+// TestUnits runs the tests in Starlark, which are examples of such tests as well.
+func TestUnits(t *testing.T) {
+	names, err := fs.Glob(os.DirFS("."), "*"+unit.Suffix)
+	if err != nil || len(names) < 2 {
+		t.Fatalf("tests in Starlark: got %q, %v, want several", names, err)
+	}
+	for _, name := range names {
+		f, err := unit.Load(os.ReadFile, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range f.Tests {
+			t.Run(name+"/"+test.Name, func(t *testing.T) {
+				for seed := range uint64(10) {
+					if r := f.Run(test.Name, unit.Options{Seed: seed}); r.Failure != nil {
+						t.Fatalf("seed %d:\n%s", seed, r.Failure.Text)
+					}
+				}
+			})
+		}
+	}
 }
 
 // serve starts a node "server" with a script that listens on TCP port 1 and KCP port 2, and a node "client".

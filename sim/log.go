@@ -4,15 +4,13 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"go.starlark.net/starlark"
-	"go.starlark.net/starlarkstruct"
 
-	"skynet/runtime"
 	"skynet/sched"
 	"skynet/sched/trace"
+	"skynet/sim/fact"
 )
 
 // keptLines is how many log lines a report shows at most: the last ones.
@@ -50,7 +48,7 @@ func (l *logbook) tail() []string {
 }
 
 // report adds a record to the facts.
-func (l *logbook) report(message string, f fact) {
+func (l *logbook) report(message string, f fact.Fact) {
 	all := l.facts[message]
 	if all == nil {
 		all = new(facts)
@@ -61,21 +59,8 @@ func (l *logbook) report(message string, f fact) {
 
 // facts are the records of one message.
 type facts struct {
-	records []fact
+	records []fact.Fact
 	values  []starlark.Value // of the first records, as predicates see them
-}
-
-// fact is one record: its attributes as they were then.
-type fact struct {
-	at    sched.Time
-	level slog.Level
-	node  string
-	attrs []attribute
-}
-
-type attribute struct {
-	name  string
-	value starlark.Value
 }
 
 // count is how many there are; nil has none.
@@ -87,27 +72,14 @@ func (f *facts) count() int {
 }
 
 // list returns the records as predicates see them.
-func (f *facts) list(message string) []starlark.Value {
+func (f *facts) list() []starlark.Value {
 	if f == nil {
 		return nil
 	}
 	for _, r := range f.records[len(f.values):] {
-		f.values = append(f.values, r.value(message))
+		f.values = append(f.values, r.Value())
 	}
 	return f.values
-}
-
-// value has the attributes, and node, time, level and message.
-func (f fact) value(message string) starlark.Value {
-	fields := make(starlark.StringDict, len(f.attrs)+4)
-	for _, a := range f.attrs {
-		fields[a.name] = a.value
-	}
-	fields["node"] = starlark.String(f.node)
-	fields["time"] = seconds(f.at)
-	fields["level"] = starlark.String(strings.ToLower(f.level.String()))
-	fields["message"] = starlark.String(message)
-	return starlarkstruct.FromStringDict(starlark.String("fact"), fields)
 }
 
 // logHandler is the slog.Handler of a machine's node.
@@ -124,11 +96,11 @@ func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
 	}
 	now := w.step.Now()
 	w.latest = max(w.latest, now)
-	text := lineOf(r)
+	text := fact.Text(r)
 	w.trace.AddText(int64(now), trace.Log, h.machine.index, uint64(r.Level), 0, text)
 	w.log.add(line{now, r.Level, h.machine.name, text})
 	if w.log.facts != nil {
-		w.log.report(r.Message, fact{now, r.Level, h.machine.name, attributesOf(r)})
+		w.log.report(r.Message, fact.Of(r, now, h.machine.name))
 		w.attention = true
 	}
 	return nil
@@ -139,55 +111,3 @@ func (h *logHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
 
 // WithGroup is not needed by nodes.
 func (h *logHandler) WithGroup(string) slog.Handler { return h }
-
-// lineOf prints the message and the attributes but the node's name, which the report has already.
-func lineOf(r slog.Record) string {
-	var b strings.Builder
-	b.WriteString(r.Message)
-	r.Attrs(func(a slog.Attr) bool {
-		if a.Key != "node" {
-			b.WriteString(" " + a.Key + "=")
-			b.WriteString(textOf(a.Value))
-		}
-		return true
-	})
-	return b.String()
-}
-
-func textOf(v slog.Value) string {
-	if value, ok := v.Any().(starlark.Value); ok {
-		if s, ok := value.(starlark.String); ok {
-			return string(s)
-		}
-		return value.String()
-	}
-	return v.String()
-}
-
-// attributesOf keeps what the attributes are now.
-func attributesOf(r slog.Record) []attribute {
-	attrs := make([]attribute, 0, r.NumAttrs())
-	r.Attrs(func(a slog.Attr) bool {
-		attrs = append(attrs, attribute{a.Key, snapshot(a.Value)})
-		return true
-	})
-	return attrs
-}
-
-// snapshot is a logged value as Starlark.
-func snapshot(v slog.Value) starlark.Value {
-	switch v.Kind() {
-	case slog.KindBool:
-		return starlark.Bool(v.Bool())
-	case slog.KindInt64:
-		return starlark.MakeInt64(v.Int64())
-	case slog.KindUint64:
-		return starlark.MakeUint64(v.Uint64())
-	case slog.KindFloat64:
-		return starlark.Float(v.Float64())
-	}
-	if value, ok := v.Any().(runtime.FieldValue); ok {
-		return value.Value
-	}
-	return starlark.String(v.String())
-}

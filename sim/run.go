@@ -202,11 +202,7 @@ func (m *machine) waits() []string {
 	}
 	var lines []string
 	for _, wait := range m.node.Waits() {
-		line := fmt.Sprintf("%s waits in %s", wait.Service, wait.What)
-		if wait.Target != "" {
-			line += " for " + wait.Target
-		}
-		lines = append(lines, line)
+		lines = append(lines, wait.String())
 	}
 	if m.paused > 0 {
 		lines = append(lines, m.name+" is paused")

@@ -106,7 +106,7 @@ func (v *view) facts(_ *starlark.Thread, fn string, args starlark.Tuple, kwargs 
 	if err := starlark.UnpackArgs(fn, args, kwargs, "name", &name); err != nil {
 		return nil, err
 	}
-	return frozenList(v.world.log.facts[name].list(name)), nil
+	return frozenList(v.world.log.facts[name].list()), nil
 }
 
 func (v *view) count(_ *starlark.Thread, fn string, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {

@@ -11,6 +11,7 @@ import (
 
 	"skynet/cmd/skynet/serve"
 	"skynet/runtime/diag"
+	"skynet/sim/unit"
 )
 
 // The exit statuses. They are documented and stable.
@@ -29,12 +30,15 @@ type command struct {
 	about    string // paragraphs for its own help
 	examples []string
 
+	// respell, unless nil, rewrites the arguments before they are parsed.
+	respell func(args []string) []string
+
 	// define declares the flags and returns what runs once they are parsed, given the operands.
 	define func(flags *pflag.FlagSet) func(s *State, operands []string) error
 }
 
 func commands() []command {
-	return []command{runCommand(), simCommand(), checkCommand(), benchCommand(), versionCommand()}
+	return []command{runCommand(), testCommand(), simCommand(), checkCommand(), benchCommand(), versionCommand()}
 }
 
 // errFailed says that a property failed and that the user has been told which.
@@ -107,6 +111,9 @@ func unknownCommand(name string) error {
 // run parses the flags of c and runs it.
 func (c command) run(s *State, args []string) error {
 	flags, body := c.flags()
+	if c.respell != nil {
+		args = c.respell(args)
+	}
 	switch err := flags.Parse(args); {
 	case errors.Is(err, pflag.ErrHelp):
 		_, err := fmt.Fprint(s.Stdout, c.help())
@@ -149,13 +156,13 @@ func flagMessage(err error, flags *pflag.FlagSet) string {
 // status is the exit status for what a command returned.
 func status(err error) int {
 	_, _, _, inScript := diag.Position(err)
-	usage, input, start := (*usageError)(nil), inputError{}, (*serve.StartError)(nil)
+	usage, input, start, load := (*usageError)(nil), inputError{}, (*serve.StartError)(nil), (*unit.LoadError)(nil)
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errFailed), errors.Is(err, serve.ErrAborted):
 		return exitFailed
-	case errors.As(err, &usage), errors.As(err, &input), errors.As(err, &start), inScript:
+	case errors.As(err, &usage), errors.As(err, &input), errors.As(err, &start), errors.As(err, &load), inScript:
 		return exitUsage
 	}
 	return exitInternal
@@ -166,11 +173,13 @@ func report(s *State, err error) {
 	if err == nil || errors.Is(err, errFailed) {
 		return
 	}
-	usage, start := (*usageError)(nil), (*serve.StartError)(nil)
+	usage, start, load := (*usageError)(nil), (*serve.StartError)(nil), (*unit.LoadError)(nil)
 	_, _, _, inScript := diag.Position(err)
 	switch {
 	case errors.As(err, &start) && start.Diagnosis != "":
 		fmt.Fprint(s.Stderr, start.Diagnosis)
+	case errors.As(err, &load):
+		fmt.Fprint(s.Stderr, load.Diagnosis)
 	case inScript:
 		fmt.Fprint(s.Stderr, diag.Format(err, source(s)))
 	case errors.As(err, &usage) && usage.command != "":

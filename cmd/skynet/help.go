@@ -7,7 +7,7 @@ import (
 
 const exitStatuses = `Exit status:
   0  all well
-  1  a property failed, or a node was ended before it had drained
+  1  a property or a test failed, or a node was ended before it had drained
   2  wrong usage, or a script or file that does not load
   3  an internal error
 `

@@ -291,12 +291,12 @@ func (x *simulation) unseen(b *strings.Builder) {
 	}
 }
 
-func (x *simulation) green(text string) string { return x.colour("32", text) }
-func (x *simulation) red(text string) string   { return x.colour("31", text) }
+func (s *State) green(text string) string { return s.colour("32", text) }
+func (s *State) red(text string) string   { return s.colour("31", text) }
 
 // colour is for people at a terminal who have not asked for none (no-color.org).
-func (x *simulation) colour(code, text string) string {
-	if !x.StdoutTTY || x.Env("NO_COLOR") != "" {
+func (s *State) colour(code, text string) string {
+	if !s.StdoutTTY || s.Env("NO_COLOR") != "" {
 		return text
 	}
 	return "\x1b[1;" + code + "m" + text + "\x1b[0m"

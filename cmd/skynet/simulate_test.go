@@ -12,29 +12,36 @@ import (
 	"testing"
 )
 
-// TestJSONIsDocumented holds the table in docs/command-line.md and the fields that are printed to each other.
-func TestJSONIsDocumented(t *testing.T) {
-	text, err := os.ReadFile("../../docs/command-line.md")
+// documented reads the table of fields in a section of a document: the fields, and those of the objects that the rows
+// describe, by the row's name.
+func documented(t *testing.T, file, section string) (names []string, objects map[string]string) {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, ok := strings.Cut(string(text), "### sim --format json")
+	_, table, ok := strings.Cut(string(text), "### "+section)
 	if !ok {
-		t.Fatal("docs/command-line.md: got no section on sim --format json")
+		t.Fatalf("docs/%s: got no section on %s", file, section)
 	}
-	section, _, _ = strings.Cut(section, "\n## ")
-	var documented []string
-	lists := map[string]string{}
-	for _, row := range regexp.MustCompile("(?m)^\\| (`.*?`) \\| (\\w+) \\| (.*) \\|$").FindAllStringSubmatch(section, -1) {
+	table, _, _ = strings.Cut(table, "\n## ")
+	objects = map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| (`.*?`) \\| (\\w+) \\| (.*) \\|$").FindAllStringSubmatch(table, -1) {
 		for _, name := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(row[1], -1) {
-			documented = append(documented, name[1])
+			names = append(names, name[1])
 		}
 		if fields := regexp.MustCompile("`\\{(.*?)\\}`").FindStringSubmatch(row[3]); fields != nil {
-			lists[strings.Trim(row[1], "`")] = fields[1]
+			objects[strings.Trim(row[1], "`")] = fields[1]
 		}
 	}
-	if got := fields(reflect.TypeFor[simResult]()); !same(got, documented) {
-		t.Errorf("simResult has the fields %v, want those of docs/command-line.md: %v", got, documented)
+	return names, objects
+}
+
+// TestJSONIsDocumented holds the table in docs/command-line.md and the fields that are printed to each other.
+func TestJSONIsDocumented(t *testing.T) {
+	names, lists := documented(t, "command-line.md", "sim --format json")
+	if got := fields(reflect.TypeFor[simResult]()); !same(got, names) {
+		t.Errorf("simResult has the fields %v, want those of docs/command-line.md: %v", got, names)
 	}
 	for name, typ := range map[string]reflect.Type{
 		"failures": reflect.TypeFor[simFailure](), "checks": reflect.TypeFor[simCheck](),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -29,7 +30,9 @@ type State struct {
 	Signals func() <-chan os.Signal
 
 	Files Files
-	Now   func() time.Time
+	// Dir is the tree below a directory.
+	Dir func(name string) fs.FS
+	Now func() time.Time
 }
 
 // Files is the file system as far as the command needs it.
@@ -60,6 +63,7 @@ func machine() *State {
 		Columns:   columns,
 		Signals:   notified,
 		Files:     diskFiles{},
+		Dir:       os.DirFS,
 		Now:       time.Now,
 	}
 }

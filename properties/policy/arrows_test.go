@@ -20,7 +20,7 @@ type arrow struct {
 
 const (
 	downward  = "imports run downward only: sim -> runtime -> vnet -> sched"
-	twoPlaces = "the world is chosen in two places only, the run command and sim's world: all else sees interfaces"
+	fewPlaces = "the world is chosen by the run command and by the worlds of sim only: all else sees interfaces"
 	twoWorlds = "the two worlds share interfaces, not code"
 	leaf      = "it is an end: nothing builds on it"
 	justText  = "it holds Starlark and its embedding, nothing that runs"
@@ -51,14 +51,14 @@ var arrows = []arrow{
 	{from: "skynet", to: []string{"skynet/cmd", "skynet/properties"}, why: leaf},
 
 	// The worlds.
-	{from: "skynet/runtime", to: worlds, why: twoPlaces},
-	{from: "skynet/vnet", to: worlds[:2], why: twoPlaces},
+	{from: "skynet/runtime", to: worlds, why: fewPlaces},
+	{from: "skynet/vnet", to: worlds[:2], why: fewPlaces},
 	{from: "skynet/sched/workers", to: []string{"skynet/sched/stepper"}, why: twoWorlds},
 	{from: "skynet/sched/stepper", to: []string{"skynet/sched/workers"}, why: twoWorlds},
 	{from: "skynet/vnet/real", to: []string{"skynet/vnet/virtual"}, why: twoWorlds},
 	{from: "skynet/vnet/virtual", to: []string{"skynet/vnet/real"}, why: twoWorlds},
 	{from: "skynet/sim", to: []string{"skynet/sched/workers", "skynet/vnet/real"}, why: twoWorlds},
-	{from: "skynet/cmd", to: []string{"skynet/sched/stepper", "skynet/vnet/virtual"}, why: twoPlaces},
+	{from: "skynet/cmd", to: []string{"skynet/sched/stepper", "skynet/vnet/virtual"}, why: fewPlaces},
 
 	// What must be deterministic sees the machine through the seams only.
 	{from: "skynet/sched", to: append(sockets, random...), why: noSockets + "; " + noRandom},

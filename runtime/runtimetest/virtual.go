@@ -18,6 +18,7 @@ type simulated struct {
 	net      *virtual.Fabric
 	crashes  *sched.Stream // what disks lose
 	machines map[string]*simulatedMachine
+	model    stepper.NodeOptions // of every machine
 }
 
 type simulatedMachine struct {
@@ -44,7 +45,7 @@ func (s *simulated) machine(_ *World, name string) machine {
 		})}
 		s.machines[name] = m
 	}
-	m.node = s.step.NewNode(m.index, name, stepper.NodeOptions{})
+	m.node = s.step.NewNode(m.index, name, s.model)
 	m.host = s.net.Host(m.index, name)
 	return machine{sched: m.node, net: m.host, store: m.disk.Open(), trace: s.trace, index: m.index}
 }
