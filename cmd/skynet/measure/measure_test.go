@@ -13,7 +13,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) }
 
 // brief is enough to see that a measurement works, and says nothing about the machine.
-var brief = Options{Rounds: 1, Round: time.Millisecond}
+var brief = Options{Rounds: 1, Round: time.Millisecond, Part: 1000}
 
 func TestEveryMeasurementGivesAFigure(t *testing.T) {
 	var told []string
@@ -68,6 +68,7 @@ func TestResultsAreInTheUnitsTheySay(t *testing.T) {
 		{measurement{unit: "calls/s", bar: atLeast(1e6)}, 250, 500, 0, Result{Value: 2e6, Ratio: 2, Met: true}},
 		{measurement{unit: "calls/s", bar: atLeast(3e6)}, 250, 500, 0, Result{Value: 2e6, Ratio: 2}},
 		{measurement{unit: bytes, bar: atMost(4096)}, 250, 4096, 0, Result{Value: 4096, Met: true}},
+		{measurement{unit: allocations, bar: atMost(3)}, 250, 2, 0, Result{Value: 2, Met: true}},
 		{measurement{unit: milliseconds, bar: atMost(2)}, 250, 3, 0, Result{Value: 3}},
 		{measurement{unit: "echoes/s", bar: share(0.9, "bare Go")}, 250, 1000, 950, Result{Value: 1e6, Ratio: 4, Reference: 1e9 / 950., OfReference: 0.95, Met: true}},
 		{measurement{unit: "echoes/s", bar: both(share(0.9, "bare Go"), atLeast(2e6))}, 250, 1000, 950, Result{Value: 1e6, Ratio: 4, Reference: 1e9 / 950., OfReference: 0.95}},
