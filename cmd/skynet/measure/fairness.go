@@ -10,16 +10,26 @@ import (
 	"skynet/runtime"
 )
 
-// probes is how many messages to an idle service one round of the fairness sends, and how far apart.
+// One round of the fairness sends a message to an idle service for so many queued ones, so far apart, but for no longer
+// than that.
 const (
-	probes     = 500
+	probeShare = 1000
 	probeEvery = time.Millisecond
+	probeFor   = 3 * time.Second
 )
 
+// probe is what one message to an idle service met.
+type probe struct {
+	inside  time.Duration // until its answer was there
+	outside time.Duration // until the goroutine that waited for the answer ran again
+}
+
+func inside(p probe) time.Duration  { return p.inside }
+func outside(p probe) time.Duration { return p.outside }
+
 // overloaded prepares a node that has for each worker a service with n queued messages, which make as many new ones as are
-// handled. The cost is the delay in ms of the call of another service, which has nothing else to do, at the 99th
-// percentile.
-func overloaded(command string) func() (*rig, error) {
+// handled. The cost is the delay in ms of a call of another service, which has nothing else to do, at the 99th percentile.
+func overloaded(command string, delay func(probe) time.Duration) func() (*rig, error) {
 	return func() (*rig, error) {
 		return &rig{close: func() {}, round: func(n int) (float64, error) {
 			h, warden, err := load{script: "warden.star", pairs: 1, change: roomFor(n)}.start()
@@ -35,9 +45,9 @@ func overloaded(command string) func() (*rig, error) {
 			if _, err := h.ask(warden[0], "begin", floods, starlark.String(command), starlark.MakeInt(n)); err != nil {
 				return 0, err
 			}
-			delay, err := h.probe(idle)
+			delays, err := h.probe(idle, max(1, n/probeShare), delay)
 			_, e := h.ask(warden[0], "end") // else they would handle all of their mail before they stopped
-			return delay, errors.Join(err, e)
+			return float64(percentile(delays, 99)) / float64(time.Millisecond), errors.Join(err, e)
 		}}, nil
 	}
 }
@@ -47,27 +57,35 @@ func roomFor(n int) change {
 	return func(c *runtime.Config) { c.Limits.Mailbox, c.Limits.Steps = n+1000, 0 }
 }
 
-// probe calls an idle service now and then and returns the 99th percentile of the delays, in ms. A delay ends when the
-// answer is there, not when the goroutine that waits for it has got a processor.
-func (h *host) probe(idle *runtime.Address) (float64, error) {
+// probe calls an idle service now and then, n times if there is time, and returns the delays.
+func (h *host) probe(idle *runtime.Address, n int, delay func(probe) time.Duration) (delays []time.Duration, err error) {
+	for end := time.Now().Add(probeFor); len(delays) < n && time.Now().Before(end); {
+		time.Sleep(probeEvery)
+		p, err := h.probeOnce(idle)
+		if err != nil {
+			return nil, err
+		}
+		delays = append(delays, delay(p))
+	}
+	return delays, nil
+}
+
+func (h *host) probeOnce(idle *runtime.Address) (probe, error) {
 	type outcome struct {
 		took time.Duration
 		err  error
 	}
-	outcomes := make(chan outcome, 1)
-	delays := make([]time.Duration, probes)
-	for i := range delays {
-		time.Sleep(probeEvery)
-		begun := time.Now()
-		h.node.Request(idle, "ping", starlark.Tuple{starlark.MakeInt(i)}, nil, patience, func(_ starlark.Value, err error) {
-			outcomes <- outcome{time.Since(begun), err}
-		})
-		o := <-outcomes
-		if o.err != nil {
-			return 0, o.err
-		}
-		delays[i] = o.took
-	}
-	slices.Sort(delays)
-	return float64(delays[len(delays)*99/100]) / float64(time.Millisecond), nil
+	answered := make(chan outcome, 1)
+	begun := time.Now()
+	h.node.Request(idle, "ping", starlark.Tuple{starlark.MakeInt(1)}, nil, patience, func(_ starlark.Value, err error) {
+		answered <- outcome{time.Since(begun), err}
+	})
+	o := <-answered
+	return probe{inside: o.took, outside: time.Since(begun)}, o.err
+}
+
+// percentile is the smallest of the durations that so many percent of them do not exceed.
+func percentile(all []time.Duration, percent int) time.Duration {
+	slices.Sort(all)
+	return all[(len(all)*percent+99)/100-1]
 }
