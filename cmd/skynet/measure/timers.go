@@ -47,7 +47,7 @@ func lateness(lead, spread float64, every int) func() (*rig, error) {
 	return timing("lateness", []float64{lead, spread, float64(every)}, func(seconds float64, _ int) float64 { return seconds * 1e3 })
 }
 
-// together measures timers that are all pending at the same time, due in no order within the spread: setting them, and
+// together measures timers that are all pending at the same time, due in turns over a thousand times within the spread: setting them, and
 // firing them once the last is due. What is between is not counted.
 func together(spread float64) func() (*rig, error) {
 	return timing("together", []float64{spread}, func(seconds float64, n int) float64 { return seconds * 1e9 / float64(n) })
