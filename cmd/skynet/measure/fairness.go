@@ -32,7 +32,7 @@ func outside(p probe) time.Duration { return p.outside }
 func overloaded(command string, delay func(probe) time.Duration) func() (*rig, error) {
 	return func() (*rig, error) {
 		return &rig{close: func() {}, round: func(n int) (float64, error) {
-			h, warden, err := load{script: "warden.star", pairs: 1, change: roomFor(n)}.start()
+			h, warden, err := load{script: "warden.star", pairs: 1}.with(roomFor(n)).start()
 			if err != nil {
 				return 0, err
 			}
