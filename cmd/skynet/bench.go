@@ -25,10 +25,10 @@ func benchCommand() command {
 		name:     "bench",
 		operands: "[NAME…] [flags]",
 		brief:    "measure this machine",
-		about: `Measures the runtime and the simulator, all of it in less than a minute. Beside each figure stands the time
-of a ping-pong over a Go channel in the same seconds, since a figure without the speed of the machine says
-little. docs/performance.md says what is measured. Without a NAME all measurements are made. They want the
-whole machine: run nothing else meanwhile. The names are
+		about: `Measures the runtime and the simulator, all of it in less than a minute and a half. Beside each figure stands
+the time of a ping-pong over a Go channel in the same seconds, since a figure without the speed of the
+machine says little. docs/performance.md says what is measured. Without a NAME all measurements are made.
+They want the whole machine: run nothing else meanwhile. The names are
 ` + wrapped(measure.Names(), 100),
 		examples: []string{
 			"skynet bench",

@@ -22,6 +22,9 @@ type Options struct {
 	// Round is how long a round of the measurement should take, 0 means 70 ms. The rounds of the ping-pong take a
 	// quarter of it.
 	Round time.Duration
+	// Part divides the size of the measurements that have a size of their own, such as a million timers; 0 means 1.
+	// The figures mean what their names say with 1 only: more is for seeing that everything works.
+	Part int
 }
 
 func (o Options) withDefaults() Options {
@@ -31,18 +34,19 @@ func (o Options) withDefaults() Options {
 	if o.Round <= 0 {
 		o.Round = 70 * time.Millisecond
 	}
+	o.Part = max(1, o.Part)
 	return o
 }
 
 // Result is one figure. The names of its JSON fields are stable.
 type Result struct {
 	Name string `json:"name"`
-	// Value is the figure in Unit: "ns" for one operation, "bytes", "ms", or operations a second, such as "calls/s".
+	// Value is the figure in Unit: "ns" for one operation, "bytes", "ms", "allocs", or operations a second, such as "calls/s".
 	Value float64 `json:"value"`
 	Unit  string  `json:"unit"`
 	// PingPong is the time of one ping-pong over an unbuffered channel, in ns, in the same seconds.
 	PingPong float64 `json:"pingpong_ns"`
-	// Ratio is the time of one operation divided by PingPong, for rates too; 0 for a figure in bytes or ms.
+	// Ratio is the time of one operation divided by PingPong, for rates too; 0 for a figure in bytes, ms or allocs.
 	Ratio float64 `json:"ratio"`
 	// Reference is the figure of the measurement's own reference, in Unit, and OfReference how many times as fast as it
 	// the measurement is: above 1 is faster. Both are 0 for a measurement without one.
@@ -59,6 +63,7 @@ type measurement struct {
 	name, unit string
 	bar        bar
 	fixed      int // how many operations a round has, if not as many as fit into its time
+	rounds     int // how many rounds there are at the most, if long ones
 	prepare    func() (*rig, error)
 }
 
@@ -83,6 +88,7 @@ const (
 	nanoseconds  = "ns"
 	milliseconds = "ms"
 	bytes        = "bytes"
+	allocations  = "allocs"
 )
 
 // Names lists what can be measured, in the order in which it is.
@@ -154,7 +160,7 @@ func (m measurement) run(o Options) (Result, error) {
 	}
 	rounds := []round{pingPong, r.round, r.reference}
 	costs := make([][]float64, len(rounds))
-	for range o.Rounds {
+	for range m.most(o.Rounds) {
 		for i, round := range rounds {
 			if round == nil {
 				continue
@@ -169,12 +175,20 @@ func (m measurement) run(o Options) (Result, error) {
 	return m.result(median(costs[0]), median(costs[1]), median(costs[2])), nil
 }
 
+// most is how many rounds there are of the number wanted.
+func (m measurement) most(wanted int) int {
+	if m.rounds > 0 {
+		return min(m.rounds, wanted)
+	}
+	return wanted
+}
+
 // calibrate finds how many operations the rounds of the ping-pong, the measurement and its reference have.
 func (m measurement) calibrate(r *rig, o Options) (counts [3]int, err error) {
 	if counts[0], err = fit(pingPong, o.Round/4); err != nil {
 		return counts, err
 	}
-	if counts[1] = m.fixed; m.fixed == 0 {
+	if counts[1] = max(1, m.fixed/o.Part); m.fixed == 0 {
 		if counts[1], err = fit(r.round, o.Round); err != nil {
 			return counts, err
 		}
@@ -210,7 +224,7 @@ func median(costs []float64) float64 {
 // result puts costs into the units of the figure.
 func (m measurement) result(pingPong, cost, reference float64) Result {
 	r := Result{Name: m.name, Unit: m.unit, Value: m.figure(cost), PingPong: pingPong, Bar: m.bar.text}
-	if m.unit != bytes && m.unit != milliseconds {
+	if m.timed() {
 		r.Ratio = cost / pingPong
 	}
 	if reference > 0 {
@@ -220,10 +234,14 @@ func (m measurement) result(pingPong, cost, reference float64) Result {
 	return r
 }
 
+// timed tells whether the cost of an operation is its time.
+func (m measurement) timed() bool {
+	return m.unit != bytes && m.unit != milliseconds && m.unit != allocations
+}
+
 // figure is a cost in the unit of the measurement.
 func (m measurement) figure(cost float64) float64 {
-	switch m.unit {
-	case nanoseconds, milliseconds, bytes:
+	if m.unit == nanoseconds || !m.timed() {
 		return cost
 	}
 	return float64(time.Second) / cost

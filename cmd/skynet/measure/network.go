@@ -55,7 +55,7 @@ func (s *stack) close() {
 
 // service starts the Starlark echo service and returns where it listens.
 func (s *stack) service() (string, error) {
-	h, err := newHost(0, runtime.Cluster{}, "bench")
+	h, err := newHost(0, nil)
 	if err != nil {
 		return "", err
 	}
@@ -161,7 +161,7 @@ func clustered(n int) func() (*rig, error) {
 				open.close()
 			}
 		}()
-		callee, err := newHost(1, runtime.Cluster{Listen: "127.0.0.1:0"}, "callee")
+		callee, err := newHost(1, member("callee", runtime.Cluster{Listen: "127.0.0.1:0"}))
 		if err != nil {
 			return nil, err
 		}
@@ -169,7 +169,7 @@ func clustered(n int) func() (*rig, error) {
 		if _, err := callee.launch("echo.star", ".echo"); err != nil {
 			return nil, err
 		}
-		caller, err := newHost(1, runtime.Cluster{Nodes: map[string]string{"callee": callee.node.ClusterAddr()}}, "caller")
+		caller, err := newHost(1, member("caller", runtime.Cluster{Nodes: map[string]string{"callee": callee.node.ClusterAddr()}}))
 		if err != nil {
 			return nil, err
 		}
@@ -177,4 +177,9 @@ func clustered(n int) func() (*rig, error) {
 		services, err := caller.launchAll("remote.star", n)
 		return &rig{round: caller.shared(services, "calls", starlark.String("callee")), close: open.close}, err
 	}
+}
+
+// member makes a node one of a cluster.
+func member(name string, cluster runtime.Cluster) change {
+	return func(c *runtime.Config) { c.Name, c.Cluster = name, cluster }
 }

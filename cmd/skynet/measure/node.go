@@ -28,16 +28,20 @@ type host struct {
 	node    *runtime.Node
 }
 
+// A change makes a node different from the usual one: other limits, a log, a cluster. nil changes nothing.
+type change func(*runtime.Config)
+
 // newHost starts a node with so many workers, 0 for as many as the run command would take.
-func newHost(threads int, cluster runtime.Cluster, name string) (*host, error) {
+func newHost(threads int, different change) (*host, error) {
 	h := &host{workers: workers.New(workers.Options{Threads: threads, Headroom: workers.Headroom}), network: real.New(real.Options{})}
-	node, err := runtime.NewNode(runtime.Config{
-		Name: name, Scheduler: h.workers, Network: h.network, Programs: runtime.NewPrograms(readScript),
-		Limits: runtime.Limits{Steps: 1 << 60, Call: patience}, Cluster: cluster,
-		Handlers: map[string]func() runtime.Handler{
-			"go-echo": func() runtime.Handler { return goEcho{} }, "go-caller": func() runtime.Handler { return goCaller{} },
-		},
-	})
+	c := runtime.Config{
+		Name: "bench", Scheduler: h.workers, Network: h.network, Programs: runtime.NewPrograms(readScript),
+		Limits: runtime.Limits{Steps: 1 << 60, Call: patience}, Handlers: goServices(),
+	}
+	if different != nil {
+		different(&c)
+	}
+	node, err := runtime.NewNode(c)
 	if err != nil {
 		h.network.Close()
 		h.workers.Close()
@@ -57,13 +61,13 @@ func (h *host) close() {
 }
 
 // launch starts a service.
-func (h *host) launch(script, name string) (*runtime.Address, error) {
+func (h *host) launch(script, name string, args ...starlark.Value) (*runtime.Address, error) {
 	type outcome struct {
 		address *runtime.Address
 		err     error
 	}
 	launched := make(chan outcome, 1)
-	h.node.Launch(script, name, nil, nil, func(a *runtime.Address, err error) { launched <- outcome{a, err} })
+	h.node.Launch(script, name, args, nil, func(a *runtime.Address, err error) { launched <- outcome{a, err} })
 	o := <-launched
 	return o.address, o.err
 }
@@ -103,67 +107,4 @@ func (h *host) shared(services []*runtime.Address, command string, more ...starl
 		err := h.each(services, command, args...)
 		return per(time.Since(begun), share*len(services)), err
 	}
-}
-
-// talkers is a node on which pairs of services are ready to talk.
-func talkers(script, command string, threads, pairs int) (*host, round, error) {
-	h, err := newHost(threads, runtime.Cluster{}, "bench")
-	if err != nil {
-		return nil, nil, err
-	}
-	services, err := h.launchAll(script, pairs)
-	if err != nil {
-		h.close()
-		return nil, nil, err
-	}
-	return h, h.shared(services, command), nil
-}
-
-// talk prepares pairs of services that talk.
-func talk(script, command string, threads, pairs int) func() (*rig, error) {
-	return func() (*rig, error) {
-		h, r, err := talkers(script, command, threads, pairs)
-		if err != nil {
-			return nil, err
-		}
-		return &rig{round: r, close: h.close}, nil
-	}
-}
-
-// scale prepares pairs that call on two workers, with the same on one worker as the reference.
-func scale(pairs int) func() (*rig, error) {
-	return func() (*rig, error) {
-		one, reference, err := talkers("caller.star", "calls", 1, pairs)
-		if err != nil {
-			return nil, err
-		}
-		two, r, err := talkers("caller.star", "calls", 2, pairs)
-		if err != nil {
-			one.close()
-			return nil, err
-		}
-		return &rig{round: r, reference: reference, close: func() { two.close(); one.close() }}, nil
-	}
-}
-
-// goEcho answers what it is asked.
-type goEcho struct{}
-
-func (goEcho) Init(*runtime.Context, starlark.Tuple, []starlark.Tuple) error { return nil }
-
-func (goEcho) Handle(_ *runtime.Context, _ string, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
-	return args[0], nil
-}
-
-// goCaller calls an echo of its own.
-type goCaller struct{}
-
-func (goCaller) Init(_ *runtime.Context, _ starlark.Tuple, _ []starlark.Tuple) error { return nil }
-
-func (goCaller) Handle(ctx *runtime.Context, _ string, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
-	n, err := starlark.AsInt32(args[0])
-	for i := 0; i < n && err == nil; i++ {
-		_, err = ctx.Call(starlark.String("echo"), "ping", starlark.Tuple{starlark.MakeInt(i)}, 0)
-	}
-	return starlark.None, err
 }

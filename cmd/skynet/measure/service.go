@@ -8,29 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"go.starlark.net/starlark"
-
 	"skynet/runtime"
 )
-
-// goPair prepares two services written in Go that call as the scripts of the measurement "call" do.
-func goPair() (*rig, error) {
-	h, err := newHost(1, runtime.Cluster{}, "bench")
-	if err != nil {
-		return nil, err
-	}
-	_, err = h.launch("go-echo", "echo")
-	if err != nil {
-		h.close()
-		return nil, err
-	}
-	callers, err := h.launchAll("go-caller", 1)
-	if err != nil {
-		h.close()
-		return nil, err
-	}
-	return &rig{round: h.shared(callers, "calls"), close: h.close}, nil
-}
 
 // nursery is a node with a service that launches others.
 type nursery struct {
@@ -41,13 +20,11 @@ type nursery struct {
 }
 
 func newNursery() (*nursery, error) {
-	h, launch, err := talkers("launcher.star", "launch", 1, 1)
+	h, launcher, err := load{script: "launcher.star", workers: 1, pairs: 1}.start()
 	if err != nil {
 		return nil, err
 	}
-	services := h.node.Services()
-	last := services[len(services)-1].Address()
-	return &nursery{host: h, launch: launch, launcher: []*runtime.Address{last}, alone: len(services)}, nil
+	return &nursery{host: h, launch: h.shared(launcher, "launch"), launcher: launcher, alone: len(h.node.Services())}, nil
 }
 
 // clear ends what was launched, and waits.
@@ -72,9 +49,6 @@ func launching() (*rig, error) {
 		return cost, errors.Join(err, nursery.clear())
 	}}, nil
 }
-
-// idleServices is how many idle services share the memory that is measured.
-const idleServices = 10_000
 
 // idling measures what n idle services add to the resident memory of the process, for each of them. Every round has a
 // fresh node: the memory of one that has had services would be used again.
@@ -116,31 +90,4 @@ func resident() (int, error) {
 	}
 	pages, err := strconv.Atoi(fields[1])
 	return pages * os.Getpagesize(), err
-}
-
-// lateTimers is how many timers one round of the lateness sets, and spread within how many seconds they are due.
-const (
-	lateTimers = 1000
-	spread     = 0.1
-)
-
-// lateness measures by how many ms timers fire late, at the 99th percentile, in a service that does nothing else.
-func lateness() (*rig, error) {
-	h, err := newHost(1, runtime.Cluster{}, "bench")
-	if err != nil {
-		return nil, err
-	}
-	service, err := h.launch("timers.star", "")
-	if err != nil {
-		h.close()
-		return nil, err
-	}
-	return &rig{close: h.close, round: func(n int) (float64, error) {
-		v, err := h.node.Call(service, "lateness", starlark.Tuple{starlark.MakeInt(n), starlark.Float(spread)}, patience)
-		if err != nil {
-			return 0, err
-		}
-		seconds, _ := starlark.AsFloat(v)
-		return seconds * 1e3, nil
-	}}, nil
 }
