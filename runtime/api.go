@@ -252,6 +252,9 @@ func (co *coroutine) launch(b *starlark.Builtin, script string, args starlark.Tu
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
 	m := message{source: s, trace: co.traceID(), args: args, body: &extras{kwargs: kwargs}, deadline: co.deadlineFor(s.limits.Launch)}
+	if err := s.mayCall(); err != nil {
+		return nil, err
+	}
 	id := s.addWait(callWait, co, nil, m.deadline)
 	m.session = uint64(id)
 	if err := start(spec, m); err != nil {
@@ -403,6 +406,9 @@ func skynetTimeout(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwar
 		return nil, err
 	}
 	s := co.svc
+	if err := s.mayTime(); err != nil {
+		return nil, err
+	}
 	id := s.addWait(timerWait, nil, func(o outcome) {
 		if o.late {
 			s.fork(j)

@@ -32,11 +32,18 @@ func (co *coroutine) call(dest starlark.Value, command string, args starlark.Tup
 	if m.deadline <= s.turn.Now {
 		return nil, callErrorf(Timeout, false, "call of %q: the deadline of the request being handled has passed", command)
 	}
+	if err := s.mayCall(); err != nil {
+		return nil, err
+	}
 	id := s.addWait(callWait, co, nil, m.deadline)
 	m.session = uint64(id)
-	if err := co.deliver(&m, callee, args, kwargs); err != nil {
+	waits, err := co.deliver(&m, callee, args, kwargs)
+	if err != nil {
 		s.waits.take(id)
 		return nil, err
+	}
+	if waits != nil {
+		return co.awaitRoom(waits, callee)
 	}
 	return co.block("call", callee.label)
 }
@@ -51,7 +58,11 @@ func (co *coroutine) send(dest starlark.Value, command string, args starlark.Tup
 		return co.sendRemote(remote.node, target{id: remote.id}, command, args, kwargs)
 	}
 	m := message{kind: request, command: command, source: co.svc}
-	return co.deliver(&m, callee, args, kwargs)
+	waits, err := co.deliver(&m, callee, args, kwargs)
+	if waits != nil {
+		_, err = co.awaitRoom(waits, callee)
+	}
+	return err
 }
 
 // traceID is what the handler belongs to; a handler that belongs to nothing yet begins something.
@@ -72,13 +83,16 @@ func (co *coroutine) deadlineFor(timeout time.Duration) sched.Time {
 	return at
 }
 
-// deliver copies the arguments and puts the request into the callee's mailbox.
-func (co *coroutine) deliver(m *message, callee *Service, args starlark.Tuple, kwargs []starlark.Tuple) (err error) {
+// deliver copies the arguments and puts the request into the callee's mailbox, or lets it wait there for room: then the
+// coroutine must call awaitRoom.
+func (co *coroutine) deliver(m *message, callee *Service, args starlark.Tuple, kwargs []starlark.Tuple) (waits *blockedSend, err error) {
 	n := co.svc.node
 	m.trace = co.traceID()
-	if m.args, kwargs, err = wire.CopyArgs(args, kwargs); err != nil {
-		return fmt.Errorf("%s of %q: %w", m.verb(), m.command, err)
+	var size int
+	if m.args, kwargs, size, err = wire.CopySized(args, kwargs); err != nil {
+		return nil, fmt.Errorf("%s of %q: %w", m.verb(), m.command, err)
 	}
+	m.size = requestSize(size)
 	if len(kwargs) > 0 {
 		m.body = &extras{kwargs: kwargs}
 	}
@@ -88,11 +102,11 @@ func (co *coroutine) deliver(m *message, callee *Service, args starlark.Tuple, k
 	}
 	switch callee.post(co.svc.turn, m) {
 	case putFull:
-		return callErrorf(Overload, false, "the mailbox of %s is full (%d messages)", callee.label, callee.limits.Mailbox)
+		return co.waitForRoom(m, callee)
 	case putClosed:
-		return callErrorf(Dead, false, "%s has ended", callee.label)
+		return nil, callErrorf(Dead, false, "%s has ended", callee.label)
 	}
-	return nil
+	return nil, nil
 }
 
 func (m *message) verb() string {

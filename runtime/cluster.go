@@ -94,6 +94,7 @@ func (n *Node) openCluster(config Cluster) error {
 	config = config.WithDefaults()
 	c := &cluster{node: n, config: config, peers: make(map[string]*peer)}
 	c.svc = n.newService("cluster", nil)
+	c.svc.setLimits(n.limits.ofRuntime())
 	c.svc.afterTurn = c.flush
 	n.cluster = c
 	for name, address := range config.Nodes { //determinism:ok fills a map
@@ -140,6 +141,9 @@ func (co *coroutine) callRemote(node string, to target, command string, args sta
 	deadline := co.deadlineFor(cmp.Or(timeout, s.limits.Call))
 	if deadline <= s.turn.Now {
 		return nil, callErrorf(Timeout, false, "call of %q on node %s: the deadline of the request being handled has passed", command, node)
+	}
+	if err := s.mayCall(); err != nil {
+		return nil, err
 	}
 	id := s.addWait(callWait, co, nil, deadline)
 	s.node.cluster.submit(s.turn, node, &outgoing{

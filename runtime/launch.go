@@ -60,6 +60,9 @@ func (n *Node) launch(turn *sched.Turn, spec launchSpec, m message) (*Service, *
 	if n.stopped.Load() {
 		return nil, callErrorf(Denied, false, "launch %s: node %s is stopping", script, n.name)
 	}
+	if err := n.mayLaunch(script); err != nil {
+		return nil, err
+	}
 	depth := 0
 	if launcher, ok := m.source.(*Service); ok && launcher.starting {
 		if depth = launcher.depth + 1; depth > maxLaunchDepth {

@@ -86,6 +86,7 @@ type Node struct {
 	services sync.Map // id (uint64) -> *Service
 	names    sync.Map // name -> *Service
 	counter  atomic.Uint32
+	lives    atomic.Int64 // how many services there are, those of the runtime included
 	traces   atomic.Uint64
 
 	traceBase uint32 // the upper half of trace ids
@@ -124,6 +125,7 @@ func NewNode(c Config) (*Node, error) {
 		n.coroutines, n.ownPool = NewCoroutines(c.Scheduler.Workers()), true
 	}
 	n.system = n.newService("system", nil)
+	n.system.setLimits(n.limits.ofRuntime())
 	if err := n.openCluster(c.Cluster); err != nil {
 		return nil, err
 	}
@@ -141,6 +143,7 @@ func (n *Node) newService(what string, prog *Program) *Service {
 	s.label = s.addr.String() + " " + what
 	s.setLimits(&n.limits)
 	n.services.Store(id, s)
+	n.lives.Add(1)
 	return s
 }
 
@@ -206,7 +209,9 @@ func (n *Node) lookup(name string) *Service {
 
 // forget removes a service from all tables.
 func (n *Node) forget(s *Service) {
-	n.services.Delete(s.addr.id)
+	if _, live := n.services.LoadAndDelete(s.addr.id); live {
+		n.lives.Add(-1)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s.gone = true

@@ -27,6 +27,7 @@ type Service struct {
 	handler Handler
 
 	limits *Limits // the node's, unless the launch gave others
+	counts ownCounts
 
 	depth    int       // how many services waited in init for this one when it was launched
 	starting bool      // init has not returned: requests wait in deferred
@@ -118,6 +119,9 @@ func (s *Service) name() string { return s.label }
 // post delivers a message; turn is the sender's turn, or nil outside of any.
 func (s *Service) post(turn *sched.Turn, m *message) putResult {
 	r := s.mail.put(m)
+	if r == putFull && s.limits.Overflow == DropOldest {
+		r = s.makeRoom(turn, m)
+	}
 	if r == putReady {
 		if turn != nil {
 			turn.Ready(s)
@@ -167,6 +171,9 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 				turn.Messages--
 				return false
 			}
+			if s.mail.overflow.entered != nil {
+				s.welcome()
+			}
 			s.handle(&m)
 		}
 		if s.preempted != nil {
@@ -187,6 +194,7 @@ func (s *Service) handle(m *message) {
 	case request:
 		if s.starting {
 			s.deferred = append(s.deferred, *m)
+			s.mail.putOff(m)
 			return
 		}
 		s.dispatch(m)
@@ -225,6 +233,10 @@ func (s *Service) complete(m *message) {
 
 // dispatch runs a command on a coroutine.
 func (s *Service) dispatch(m *message) {
+	if len(s.live) >= s.limits.Handlers {
+		s.refuseHandler(m)
+		return
+	}
 	co := s.node.coroutines.get(s.turn.Worker)
 	if err := s.commandJob(m, &co.job); err != nil {
 		s.node.coroutines.put(s.turn.Worker, co)
@@ -310,6 +322,10 @@ func (s *Service) runNext(r runnable) {
 		s.resume(r.co)
 		return
 	case r.message != nil:
+		s.mail.release(r.message)
+		if s.mail.overflow.entered != nil {
+			s.welcome()
+		}
 		s.dispatch(r.message)
 		return
 	}
