@@ -95,7 +95,7 @@ func (l Limits) WithDefaults() Limits {
 
 // setLimits gives the service its limits, before its first message.
 func (s *Service) setLimits(l *Limits) {
-	s.limits = l
+	s.limits, s.meter = l, newMeter(l)
 	s.mail.bound(l.Mailbox, l.MailboxBytes)
 }
 

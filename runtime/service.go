@@ -26,8 +26,10 @@ type Service struct {
 	globals starlark.StringDict // the script's module: its state and its commands
 	handler Handler
 
-	limits *Limits // the node's, unless the launch gave others
-	counts ownCounts
+	limits      *Limits // the node's, unless the launch gave others
+	counts      ownCounts
+	meter       *meter   // nil unless the processor or memory is limited
+	globalNames []string // sorted, once they are needed
 
 	depth    int       // how many services waited in init for this one when it was launched
 	starting bool      // init has not returned: requests wait in deferred
@@ -146,6 +148,9 @@ func (s *Service) answer(turn *sched.Turn, session uint64, value starlark.Value,
 // step made runnable, the next message.
 func (s *Service) Run(turn *sched.Turn) (more bool) {
 	s.turn = turn
+	if s.meter != nil && !s.meter.begin(s) {
+		return false
+	}
 	var m message
 	for turn.Messages < turn.Budget {
 		if s.signals.Load() != 0 {
@@ -167,6 +172,9 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 			if s.afterTurn != nil && s.mail.length() == 0 {
 				s.afterTurn()
 			}
+			if s.meter != nil && s.meter.lap(s, m.size) {
+				continue
+			}
 			if !s.mail.take(&m) {
 				turn.Messages--
 				return false
@@ -177,8 +185,11 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 			s.handle(&m)
 		}
 		if s.preempted != nil {
-			return true
+			break
 		}
+	}
+	if s.meter != nil {
+		s.meter.lap(s, m.size)
 	}
 	if s.ending || s.preempted != nil || s.runq.len() > 0 {
 		return true
@@ -498,6 +509,9 @@ func (s *Service) signal(turn *sched.Turn, set func() uint32) bool {
 	s.signals.Store(s.signals.Load() | bits) // every writer holds the lock
 	s.mail.mu.Unlock()
 	s.run(turn, func() {})
+	if s.meter != nil {
+		s.meter.wake(s)
+	}
 	return true
 }
 
@@ -518,6 +532,9 @@ func (s *Service) die() {
 	left := append(s.deferred, s.mail.close()...)
 	if s.alarm != nil {
 		s.alarm.Stop()
+	}
+	if s.meter != nil {
+		s.meter.stop()
 	}
 	for s.runq.len() > 0 {
 		r := s.runq.pop()
