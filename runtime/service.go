@@ -298,6 +298,9 @@ func (s *Service) commandJob(m *message, j *job) *CallError {
 // resume switches to a coroutine and deals with how it comes back.
 func (s *Service) resume(co *coroutine) {
 	sig, alive := co.next()
+	if co.seat != nil {
+		co.rise()
+	}
 	s.turn.Steps += co.thread.Steps - co.charged
 	co.charged = co.thread.Steps
 	if sig == done || !alive {

@@ -46,14 +46,16 @@ func same(v starlark.Value) func(int) starlark.Value { return func(int) starlark
 // TestSampling: a small budget gives nearly the same weight, and is kept.
 func TestSampling(t *testing.T) {
 	for name, v := range map[string]starlark.Value{
-		"strings":        list(50_000, same(text(100))),
-		"mixed strings":  list(50_000, func(i int) starlark.Value { return text(i % 1000) }),
-		"dict":           dict(20_000, func(i int) starlark.Value { return text(50 + i%50) }),
-		"dict of dicts":  dict(300, func(int) starlark.Value { return dict(200, same(text(40))) }),
-		"list of lists":  list(100, func(int) starlark.Value { return list(1000, same(starlark.MakeInt(1))) }),
-		"small":          list(10, same(text(10))),
-		"growing":        list(5000, func(i int) starlark.Value { return text(i) }),
-		"tuples in dict": dict(3000, func(i int) starlark.Value { return starlark.Tuple{text(30), starlark.MakeInt(i), list(3, same(text(5)))} }),
+		"strings":       list(50_000, same(text(100))),
+		"mixed strings": list(50_000, func(i int) starlark.Value { return text(i % 1000) }),
+		"dict":          dict(20_000, func(i int) starlark.Value { return text(50 + i%50) }),
+		"dict of dicts": dict(300, func(int) starlark.Value { return dict(200, same(text(40))) }),
+		"list of lists": list(100, func(int) starlark.Value { return list(1000, same(starlark.MakeInt(1))) }),
+		"small":         list(10, same(text(10))),
+		"growing":       list(5000, func(i int) starlark.Value { return text(i) }),
+		"tuples in dict": dict(3000, func(i int) starlark.Value {
+			return starlark.Tuple{text(30), starlark.MakeInt(i), list(3, same(text(5)))}
+		}),
 	} {
 		exact, _ := weighed(v, everything)
 		for _, budget := range []int{256, 10_000} {
