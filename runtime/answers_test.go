@@ -28,6 +28,7 @@ type rage struct {
 	Members int // services that are called
 	Window  int // calls under way
 	Mailbox int
+	Policy  int // of a full mailbox
 	Kills   int // in 1,000 calls, as are the others
 	Exits   int
 	Stops   int
@@ -237,7 +238,10 @@ func (r *rager) launch(ctx *runtime.Context, i int) error {
 func (plan rage) run(t *testing.T, w *runtimetest.World, calls int) string {
 	t.Helper()
 	r := &rager{plan: plan, answers: make([]atomic.Uint32, calls)}
-	w.Limits = runtime.Limits{Steps: 20_000, Slice: 2_000, Mailbox: plan.Mailbox, Call: 5 * time.Millisecond}
+	w.Limits = runtime.Limits{
+		Steps: 20_000, Slice: 2_000, Mailbox: plan.Mailbox, Handlers: 300, Call: 5 * time.Millisecond,
+		Overflow: []runtime.Overflow{runtime.Refuse, runtime.DropOldest, runtime.Block}[plan.Policy],
+	}
 	w.Handlers = map[string]func() runtime.Handler{"rager.star": func() runtime.Handler { return r }}
 	w.Scripts(map[string]string{"rage1.star": rageMember, "rage2.star": rageMember + "\ndef more(other):\n    return 1\n"})
 	w.Node("n", "rager.star")
@@ -266,8 +270,8 @@ func TestEveryCallIsAnsweredOnce(t *testing.T) {
 		properties := gopter.NewProperties(parameters)
 		draw := func(most int) gopter.Gen { return gen.IntRange(0, most) }
 		properties.Property("every call is answered once", prop.ForAll(
-			func(seed uint64, members, window, mailbox, kills, exits, stops, upgrades int) string {
-				plan := rage{seed, members + 1, window + 8, mailbox + 1, kills, exits, stops, upgrades}
+			func(seed uint64, members, window, mailbox, policy, kills, exits, stops, upgrades int) string {
+				plan := rage{seed, members + 1, window + 8, mailbox + 1, policy, kills, exits, stops, upgrades}
 				var wrong string
 				t.Run("plan", func(t *testing.T) { wrong = plan.run(t, newWorld(t, seed), min(each, *answeredCalls)) })
 				if wrong != "" {
@@ -275,7 +279,7 @@ func TestEveryCallIsAnsweredOnce(t *testing.T) {
 				}
 				return ""
 			},
-			gen.UInt64(), draw(7), draw(200), draw(100), draw(5), draw(5), draw(3), draw(10),
+			gen.UInt64(), draw(7), draw(200), draw(100), draw(2), draw(5), draw(5), draw(3), draw(10),
 		))
 		properties.TestingRun(t)
 	}

@@ -309,6 +309,9 @@ func (co *coroutine) launchBy(spec launchSpec, args starlark.Tuple, kwargs []sta
 		co.charge() // a refusal is logged
 	}
 	m := message{source: s, trace: co.traceID(), args: args, body: &extras{kwargs: kwargs}, deadline: co.deadlineFor(s.limits.Launch)}
+	if err := s.roomForCall(); err != nil {
+		return nil, err
+	}
 	id := s.addWait(callWait, co, nil, m.deadline)
 	m.session = uint64(id)
 	if err := start(spec, m); err != nil {
@@ -560,7 +563,7 @@ func skynetRefuse(_ *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs
 }
 
 // skynetPcall calls a function and returns result(ok, value, error): Starlark has no exceptions. What ends the handler
-// itself (kill, exit, an exhausted step budget) cannot be caught.
+// itself (kill, exit, an exhausted step budget, a value that grew too large) cannot be caught.
 func skynetPcall(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	j, err := callable(b, args, kwargs)
 	if err != nil {
@@ -570,7 +573,7 @@ func skynetPcall(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 	if err == nil {
 		return newResult(true, v, starlark.None), nil
 	}
-	if co, ok := th.Local(coroutineKey).(*coroutine); !ok || co.killed || co.svc.unwinding() || th.Steps >= co.stepLimit {
+	if co, ok := th.Local(coroutineKey).(*coroutine); !ok || co.killed || co.cancelled || co.svc.unwinding() || th.Steps >= co.stepLimit {
 		return nil, err
 	}
 	return newResult(false, starlark.None, newErrorValue(err)), nil

@@ -19,38 +19,50 @@ import (
 
 // call sends a request and suspends the coroutine until it is answered or its deadline has passed.
 func (co *coroutine) call(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple, timeout time.Duration) (starlark.Value, error) {
-	_, callee, err := co.ask(dest, command, args, kwargs, co.deadlineFor(cmp.Or(timeout, co.svc.limits.Call)), nil)
+	_, room, callee, err := co.ask(dest, command, args, kwargs, co.deadlineFor(cmp.Or(timeout, co.svc.limits.Call)), nil)
 	if err != nil {
 		return nil, err
+	}
+	if room != nil {
+		return co.awaitRoom(room)
 	}
 	return co.block("call", callee)
 }
 
 // ask sends a request whose outcome ends a wait of this service: it resumes the coroutine, or goes to fire if that is not nil.
-// It returns the wait and what the callee is called.
-func (co *coroutine) ask(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple, deadline sched.Time, fire func(outcome)) (waitID, string, error) {
+// It returns the wait, what waits for room in a
+// full mailbox (see awaitRoom), and what the callee is called.
+func (co *coroutine) ask(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple, deadline sched.Time, fire func(outcome)) (waitID, *blockedSend, string, error) {
 	s := co.svc
 	callee, remote, err := s.node.resolve(dest)
 	if s.access != nil {
 		err = co.mayCall(dest, callee, err)
 	}
 	if err != nil {
-		return 0, "", err
+		return 0, nil, "", err
 	}
 	if remote != nil {
-		return co.askRemote(remote.node, target{id: remote.id}, command, args, kwargs, deadline, false, fire)
+		id, callee, err := co.askRemote(remote.node, target{id: remote.id}, command, args, kwargs, deadline, false, fire)
+		return id, nil, callee, err
 	}
 	if deadline <= s.turn.Now {
-		return 0, "", callErrorf(Timeout, false, "call of %q: the deadline of the request being handled has passed", command)
+		return 0, nil, "", callErrorf(Timeout, false, "call of %q: the deadline of the request being handled has passed", command)
+	}
+	if err := s.roomForCall(); err != nil {
+		return 0, nil, "", err
 	}
 	m := message{kind: request, command: command, source: s, deadline: deadline}
 	id := s.addWait(callWait, co.unless(fire), fire, deadline)
 	m.session = uint64(id)
-	if err := co.deliver(&m, callee, args, kwargs); err != nil {
+	room, err := co.deliver(&m, callee, args, kwargs)
+	if err != nil {
 		s.waits.take(id)
-		return 0, "", err
+		return 0, nil, "", err
 	}
-	return id, callee.label, nil
+	if room != nil && fire != nil {
+		s.waits.refire(id, room.orOverload(fire))
+	}
+	return id, room, callee.label, nil
 }
 
 // unless is the coroutine that a wait resumes, nil if fire is called instead.
@@ -74,7 +86,11 @@ func (co *coroutine) send(dest starlark.Value, command string, args starlark.Tup
 		return co.sendRemote(remote.node, target{id: remote.id}, command, args, kwargs)
 	}
 	m := message{kind: request, command: command, source: co.svc}
-	return co.deliver(&m, callee, args, kwargs)
+	room, err := co.deliver(&m, callee, args, kwargs)
+	if room != nil {
+		_, err = co.awaitRoom(room)
+	}
+	return err
 }
 
 // traceID is what the handler belongs to; a handler that belongs to nothing yet begins something.
@@ -104,13 +120,16 @@ func (co *coroutine) boundedBy(timeout time.Duration) sched.Time {
 	return co.deadlineFor(timeout)
 }
 
-// deliver copies the arguments and puts the request into the callee's mailbox.
-func (co *coroutine) deliver(m *message, callee *Service, args starlark.Tuple, kwargs []starlark.Tuple) (err error) {
+// deliver copies the arguments and puts the request into the callee's mailbox, or lets it wait there for room: then the
+// coroutine must call awaitRoom.
+func (co *coroutine) deliver(m *message, callee *Service, args starlark.Tuple, kwargs []starlark.Tuple) (room *blockedSend, err error) {
 	n := co.svc.node
 	m.trace = co.traceID()
-	if m.args, kwargs, err = wire.CopyArgs(args, kwargs); err != nil {
-		return fmt.Errorf("%s of %q: %w", m.verb(), m.command, err)
+	var size int
+	if m.args, kwargs, size, err = wire.CopySized(args, kwargs); err != nil {
+		return nil, fmt.Errorf("%s of %q: %w", m.verb(), m.command, err)
 	}
+	m.size = requestSize(size)
 	if len(kwargs) > 0 {
 		m.body = &extras{kwargs: kwargs}
 	}
@@ -120,11 +139,11 @@ func (co *coroutine) deliver(m *message, callee *Service, args starlark.Tuple, k
 	}
 	switch callee.post(co.svc.turn, m) {
 	case putFull:
-		return callErrorf(Overload, false, "the mailbox of %s is full (%d messages)", callee.label, callee.limits.Mailbox)
+		return co.waitForRoom(m, callee)
 	case putClosed:
-		return callErrorf(Dead, false, "%s has ended", callee.label)
+		return nil, callErrorf(Dead, false, "%s has ended", callee.label)
 	}
-	return nil
+	return nil, nil
 }
 
 func (m *message) verb() string {

@@ -94,6 +94,7 @@ func (n *Node) openCluster(config Cluster) error {
 	config = config.WithDefaults()
 	c := &cluster{node: n, config: config, peers: make(map[string]*peer)}
 	c.svc = n.newService("cluster", nil)
+	c.svc.setLimits(n.limits.ofRuntime())
 	c.svc.afterTurn = c.flush
 	n.cluster = c
 	for name, address := range config.Nodes { //determinism:ok fills a map
@@ -153,6 +154,9 @@ func (co *coroutine) askRemote(node string, to target, command string, args star
 	}
 	if deadline <= s.turn.Now {
 		return 0, "", callErrorf(Timeout, false, "call of %q on node %s: the deadline of the request being handled has passed", command, node)
+	}
+	if err := s.roomForCall(); err != nil {
+		return 0, "", err
 	}
 	id := s.addWait(callWait, co.unless(fire), fire, deadline)
 	s.node.cluster.submit(s.turn, node, &outgoing{

@@ -254,12 +254,13 @@ func (l *clusterLink) serve(e link.Request) {
 	s, err := l.cluster.find(target{name: e.Name, id: e.ID})
 	if err == nil {
 		m := message{kind: kindOf(e), command: e.Command, source: l, session: sessionOf(e), body: &extras{payload: bytes.Clone(e.Payload), from: l.remote}}
+		m.size = requestSize(len(e.Payload))
 		if m.session != 0 {
 			m.deadline = l.cluster.now().Add(min(e.Deadline, maxDuration))
 		}
 		switch s.post(l.cluster.svc.turn, &m) {
 		case putFull:
-			err = callErrorf(Overload, false, "the mailbox of %s is full (%d messages)", s.label, s.mail.limit)
+			err = s.overloaded(&m)
 		case putClosed:
 			err = callErrorf(Dead, false, "%s has ended", s.label)
 		}

@@ -3,6 +3,7 @@ package runtime
 import (
 	"fmt"
 	"iter"
+	"sync/atomic"
 
 	"go.starlark.net/starlark"
 
@@ -53,6 +54,9 @@ type coroutine struct {
 	killed  bool
 
 	cancelled bool // the thread was told to stop
+	guard     guard
+	seat      *seat  // where the heap watch sees the handler, nil while it does not
+	sitting   uint64 // number of the handler, for the heap watch
 }
 
 // job is what a coroutine runs: a Starlark callable, or Go code.
@@ -73,7 +77,11 @@ const coroutineKey = "co"
 // Coroutines is a pool of coroutines that nodes share out to their workers. A node makes its own unless given one; the
 // simulator gives one to all nodes of all the worlds that a sweep runs one after another.
 type Coroutines struct {
-	free [][]*coroutine // by worker; touched only by that worker
+	free   [][]*coroutine // by worker; touched only by that worker
+	rulers rulers
+
+	watched atomic.Bool // there is a heap watch
+	seats   []seat      // by worker
 }
 
 // maxFree bounds the idle coroutines a worker keeps: each holds a stack of 8 KB or more.
@@ -81,7 +89,7 @@ const maxFree = 256
 
 // NewCoroutines returns an empty pool for a scheduler with the given number of workers.
 func NewCoroutines(workers int) *Coroutines {
-	return &Coroutines{free: make([][]*coroutine, workers)}
+	return &Coroutines{free: make([][]*coroutine, workers), seats: make([]seat, workers)}
 }
 
 // Close ends the idle coroutines. No node may be using the pool.
@@ -168,9 +176,8 @@ func (co *coroutine) begin(svc *Service) {
 
 // allow gives the coroutine a fresh budget of steps.
 func (co *coroutine) allow(l *Limits) {
-	th := co.thread
-	co.stepLimit = th.Steps + l.Steps
-	th.SetMaxExecutionSteps(min(th.Steps+l.Slice, co.stepLimit))
+	co.stepLimit = co.thread.Steps + l.Steps
+	co.arm()
 }
 
 // finish delivers the job's outcome: to the caller of a request, to then, or to the log.
@@ -218,7 +225,7 @@ func (co *coroutine) recycle() {
 		t.co, t.ended = nil, true
 	}
 	co.svc, co.job, co.source, co.deadline, co.trace = nil, job{}, nil, 0, 0
-	co.session, co.killed, co.answered = 0, false, false
+	co.session, co.killed, co.answered, co.sitting = 0, false, false, 0
 	if co.cancelled {
 		co.cancelled = false
 		co.thread.Uncancel()
@@ -231,20 +238,27 @@ func (co *coroutine) charge() {
 	co.charged = co.thread.Steps
 }
 
-// onMaxSteps is called by the interpreter when a slice of steps is used up: the worker is handed back, or the handler is
-// stopped if that was the last slice of its budget.
+// onMaxSteps is called by the interpreter now and then, to look at the handler's values, and when a slice of steps is used
+// up: then the worker is handed back, or the handler is stopped if that was the last slice of its budget.
 func onMaxSteps(th *starlark.Thread) {
 	co := th.Local(coroutineKey).(*coroutine)
-	if th.Steps >= co.stepLimit {
-		co.cancelled = true
-		th.Cancel(fmt.Sprintf("step budget of %d exceeded (endless loop?)", co.svc.limits.Steps))
+	if th.Steps < co.guard.sliceEnd {
+		co.sit()
+		co.look()
 		return
 	}
-	th.SetMaxExecutionSteps(min(th.Steps+co.svc.limits.Slice, co.stepLimit))
+	if th.Steps >= co.stepLimit {
+		co.stopHandler(fmt.Sprintf("step budget of %d exceeded (endless loop?)", co.svc.limits.Steps))
+		return
+	}
+	co.guard.sliceEnd = min(th.Steps+co.svc.limits.Slice, co.stepLimit)
+	co.look()
 	if !co.yield(preempted) || co.killed {
 		co.killed, co.cancelled = true, true
 		th.Cancel(errKilled.Error())
+		return
 	}
+	co.sit()
 }
 
 // block suspends the coroutine until its wait entry is completed, or killed. The caller has made the entry. A handler that

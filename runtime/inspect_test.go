@@ -137,7 +137,10 @@ func TestPreemption(t *testing.T) {
 
 // TestLimitsDefault wants the zero value of each limit to mean its default.
 func TestLimitsDefault(t *testing.T) {
-	want := runtime.Limits{Mailbox: 65_536, Steps: 100_000_000, Slice: 10_000, Call: 5 * time.Second, Launch: 30 * time.Second, ReadBuffer: 128 << 10}
+	want := runtime.Limits{
+		Mailbox: 65_536, MailboxBytes: 64 << 20, Overflow: runtime.Refuse, Steps: 100_000_000, Slice: 10_000,
+		Timers: 1_000_000, Calls: 100_000, Handlers: 100_000, Call: 5 * time.Second, Launch: 30 * time.Second, ReadBuffer: 128 << 10, Services: 1_000_000,
+	}
 	if got := (runtime.Limits{}).WithDefaults(); got != want {
 		t.Errorf("defaults: got %+v, want %+v", got, want)
 	}

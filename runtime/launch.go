@@ -69,6 +69,9 @@ func (n *Node) launch(turn *sched.Turn, spec launchSpec, m message) (*Service, *
 	if err := n.mayLaunch(&spec); err != nil {
 		return nil, err
 	}
+	if err := n.roomForService(script); err != nil {
+		return nil, err
+	}
 	depth := 0
 	if launcher, ok := m.source.(*Service); ok && launcher.starting {
 		if depth = launcher.depth + 1; depth > maxLaunchDepth {

@@ -90,6 +90,7 @@ func (s *Service) postpone(m *message) {
 	}
 	if s.phase <= upgrading {
 		s.deferred = append(s.deferred, *m)
+		s.mail.putOff(m)
 		return
 	}
 	if m.session == 0 {
@@ -237,9 +238,12 @@ func (s *Service) die() {
 	if s.alarm != nil {
 		s.alarm.Stop()
 	}
+	if s.meter != nil {
+		s.meter.stop()
+	}
 	s.unwind()
 	left := append(s.deferred, s.mail.close()...)
-	n.services.Delete(s.addr.id) // not before its coroutines are back in the pool, which the node's stop closes
+	n.delist(s) // not before its coroutines are back in the pool, which the node's stop closes
 	for len(s.closers) > 0 {
 		s.closers[len(s.closers)-1].close()
 	}

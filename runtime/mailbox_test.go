@@ -11,22 +11,44 @@ import (
 	"github.com/leanovate/gopter/prop"
 )
 
-// mailboxModel is what a mailbox should be: a slice and two flags.
+// mailboxModel is what a mailbox should be: slices and flags.
 type mailboxModel struct {
-	queue        []uint64 // sessions
+	queue        []entry
+	blocked      []entry
+	putOff       []entry
 	busy, closed bool
 }
 
-const modelLimit = 6
+// entry is a message of the model.
+type entry struct {
+	session uint64
+	size    int64 // of a request; -1 for everything else
+}
 
-func (m *mailboxModel) put(k kind, session uint64) putResult {
-	switch {
-	case m.closed:
-		return putClosed
-	case k == request && len(m.queue) >= modelLimit:
-		return putFull
+const (
+	modelLimit = 6
+	modelBytes = 1000
+)
+
+func newMailbox(requests int, bytes int64) *mailbox {
+	b := new(mailbox)
+	b.bound(requests, bytes)
+	return b
+}
+
+func (m *mailboxModel) fits(size int64) bool {
+	n, bytes := 0, int64(0)
+	for _, e := range append(append([]entry(nil), m.queue...), m.putOff...) {
+		if e.size >= 0 {
+			n++
+			bytes += e.size
+		}
 	}
-	m.queue = append(m.queue, session)
+	return n < modelLimit && bytes+size <= modelBytes
+}
+
+func (m *mailboxModel) enter(e entry) putResult {
+	m.queue = append(m.queue, e)
 	if m.busy {
 		return putOK
 	}
@@ -34,13 +56,61 @@ func (m *mailboxModel) put(k kind, session uint64) putResult {
 	return putReady
 }
 
-func (m *mailboxModel) take() (session uint64, ok bool) {
+func (m *mailboxModel) put(e entry) putResult {
+	switch {
+	case m.closed:
+		return putClosed
+	case e.size >= 0 && (len(m.blocked) > 0 || !m.fits(e.size)):
+		return putFull
+	}
+	return m.enter(e)
+}
+
+// displace drops the oldest requests of the queue until e fits, if that helps.
+func (m *mailboxModel) displace(e entry) (dropped []uint64, r putResult) {
+	if m.closed {
+		return nil, putClosed
+	}
+	alone := &mailboxModel{putOff: m.putOff}
+	if !alone.fits(e.size) {
+		return nil, putFull
+	}
+	for !m.fits(e.size) {
+		i := slices.IndexFunc(m.queue, func(e entry) bool { return e.size >= 0 })
+		dropped = append(dropped, m.queue[i].session)
+		m.queue = slices.Delete(m.queue, i, i+1)
+	}
+	return dropped, m.enter(e)
+}
+
+func (m *mailboxModel) block(e entry) putResult {
+	switch {
+	case m.closed:
+		return putClosed
+	case e.size > modelBytes:
+		return putFull
+	case len(m.blocked) == 0 && m.fits(e.size):
+		return m.enter(e)
+	}
+	m.blocked = append(m.blocked, e)
+	return putWaits
+}
+
+func (m *mailboxModel) admit() (entered []uint64) {
+	for len(m.blocked) > 0 && m.fits(m.blocked[0].size) {
+		entered = append(entered, m.blocked[0].session)
+		m.queue, m.blocked = append(m.queue, m.blocked[0]), m.blocked[1:]
+	}
+	return entered
+}
+
+func (m *mailboxModel) take() (e entry, ok bool) {
 	if len(m.queue) == 0 {
 		m.busy = false
-		return 0, false
+		return entry{}, false
 	}
-	session, m.queue = m.queue[0], m.queue[1:]
-	return session, true
+	e, m.queue = m.queue[0], m.queue[1:]
+	return e, true
 }
 
 func (m *mailboxModel) settle() bool {
@@ -48,62 +118,156 @@ func (m *mailboxModel) settle() bool {
 	return m.busy
 }
 
-func (m *mailboxModel) close() []uint64 {
-	left := m.queue
-	m.queue, m.closed = nil, true
+func (m *mailboxModel) close() (left []uint64) {
+	for _, e := range append(m.queue, m.blocked...) {
+		left = append(left, e.session)
+	}
+	m.queue, m.blocked, m.closed = nil, nil, true
 	return left
 }
 
-// mailboxStep does operation op on both and compares what they say.
-func mailboxStep(b *mailbox, m *mailboxModel, op int, session uint64) (difference string) {
-	compare := func(what string, got, want any) {
-		if fmt.Sprint(got) != fmt.Sprint(want) {
-			difference = fmt.Sprintf("%s: got %v, want %v", what, got, want)
+// mailboxPair is a mailbox and its model, with what the real one needs remembered.
+type mailboxPair struct {
+	b       *mailbox
+	m       *mailboxModel
+	outside []*blockedSend
+	off     []message
+	taken   message // the last request taken, until it is put off
+	policy  Overflow
+	report  string
+}
+
+func (p *mailboxPair) compare(what string, got, want any) {
+	if fmt.Sprint(got) != fmt.Sprint(want) && p.report == "" {
+		p.report = fmt.Sprintf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func sessions(messages []message) (all []uint64) {
+	for _, m := range messages {
+		all = append(all, m.session)
+	}
+	return all
+}
+
+// request puts in a request as the policy says.
+func (p *mailboxPair) request(session uint64, size int64) {
+	m, e := &message{kind: request, session: session, size: uint32(size)}, entry{session, size}
+	switch p.policy {
+	case Refuse:
+		p.compare("put of a request", p.b.put(m), p.m.put(e))
+	case DropOldest:
+		r, want := p.b.put(m), p.m.put(e)
+		p.compare("put of a request", r, want)
+		if r == putFull {
+			dropped, r := p.b.displace(m)
+			wantDropped, want := p.m.displace(e)
+			p.compare("displace", fmt.Sprint(sessions(dropped), r), fmt.Sprint(wantDropped, want))
+		}
+	case Block:
+		r, want := p.b.put(m), p.m.put(e)
+		p.compare("put of a request", r, want)
+		if r == putFull {
+			wait := &blockedSend{m: *m, wake: waitID(session)}
+			r := p.b.block(wait)
+			p.compare("block", r, p.m.block(e))
+			if r == putWaits {
+				p.outside = append(p.outside, wait)
+			}
 		}
 	}
+}
+
+// entered compares who was let in.
+func (p *mailboxPair) entered() {
+	var got []uint64
+	for _, e := range p.b.overflow.entered {
+		got = append(got, uint64(e.wake))
+	}
+	p.b.overflow.entered = nil
+	p.compare("let in", got, p.m.admit())
+	p.outside = slices.DeleteFunc(p.outside, func(e *blockedSend) bool { return e.state != outside })
+}
+
+func (p *mailboxPair) take() {
 	var out message
-	switch {
-	case op < 6:
-		compare("put of a request", b.put(&message{kind: request, session: session}), m.put(request, session))
-	case op < 8:
-		compare("put of a reply", b.put(&message{kind: reply, session: session}), m.put(reply, session))
-	case op < 14:
-		ok := b.take(&out) == took
-		want, wantOK := m.take()
-		if !ok {
-			out = message{}
-		}
-		compare("take", fmt.Sprint(out.session, ok), fmt.Sprint(want, wantOK))
-	case op < 16:
-		compare("settle", b.settle(), m.settle())
-	case session%4 == 0:
-		var left []uint64
-		for _, l := range b.close() {
-			left = append(left, l.session)
-		}
-		compare("close", left, m.close())
+	ok := p.b.take(&out) == took
+	want, wantOK := p.m.take()
+	p.compare("take", fmt.Sprint(out.session, ok), fmt.Sprint(want.session, wantOK))
+	if ok && out.kind == request {
+		p.entered()
+		p.taken = out
 	}
-	compare("length", b.length(), len(m.queue))
-	return difference
+}
+
+// withdraw takes back what waits longest but for the i-th.
+func (p *mailboxPair) withdraw(i int) {
+	if len(p.outside) == 0 {
+		return
+	}
+	e := p.outside[i%len(p.outside)]
+	session := e.m.session
+	p.compare("withdraw", p.b.withdraw(e), !p.m.closed)
+	p.m.blocked = slices.DeleteFunc(p.m.blocked, func(e entry) bool { return e.session == session })
+	p.outside = slices.DeleteFunc(p.outside, func(other *blockedSend) bool { return other == e })
+}
+
+// step does operation op on both and compares what they say.
+func (p *mailboxPair) step(op int, session uint64) {
+	switch {
+	case op < 60:
+		p.request(session, int64(op%12)*110)
+	case op < 75:
+		p.compare("put of a reply", p.b.put(&message{kind: reply, session: session}), p.m.put(entry{session, -1}))
+	case op < 125:
+		p.take()
+	case op < 135:
+		p.compare("settle", p.b.settle(), p.m.settle())
+	case op < 145:
+		p.withdraw(op)
+	case op < 152 && p.taken.session != 0 && !p.m.closed:
+		p.b.putOff(&p.taken)
+		p.off = append(p.off, p.taken)
+		p.m.putOff = append(p.m.putOff, entry{p.taken.session, int64(p.taken.size)})
+		p.taken = message{}
+	case op < 158 && len(p.off) > 0 && !p.m.closed && p.b.busy:
+		p.b.release(&p.off[0])
+		p.off, p.m.putOff = p.off[1:], p.m.putOff[1:]
+		p.entered()
+	case op == 159 && session%4 == 0:
+		p.compare("close", sessions(p.b.close()), p.m.close())
+		p.outside, p.off, p.m.putOff = nil, nil, nil
+	}
+	p.compare("length", p.b.length(), len(p.m.queue))
+	p.compare("senders that wait", p.b.overflow.waiting, len(p.m.blocked))
+	if len(p.m.blocked) > 0 && len(p.m.putOff) == 0 && !slices.ContainsFunc(p.m.queue, func(e entry) bool { return e.size >= 0 }) {
+		p.report = "senders wait for room in a mailbox without a request: nothing would let them in"
+	}
 }
 
 func TestMailboxIsItsModel(t *testing.T) {
-	properties := gopter.NewProperties(gopter.DefaultTestParametersWithSeed(1))
-	properties.Property("a mailbox does what its model does", prop.ForAll(func(ops []int) string {
-		b, m := &mailbox{limit: modelLimit}, &mailboxModel{}
-		for i, op := range ops {
-			if difference := mailboxStep(b, m, op, uint64(i+1)); difference != "" {
-				return fmt.Sprintf("operation %d: %s", i, difference)
-			}
-		}
-		return ""
-	}, gen.SliceOf(gen.IntRange(0, 16))))
-	properties.TestingRun(t)
+	for _, policy := range []Overflow{Refuse, DropOldest, Block} {
+		t.Run(string(policy), func(t *testing.T) {
+			parameters := gopter.DefaultTestParametersWithSeed(1)
+			parameters.MinSuccessfulTests, parameters.MaxSize = 300, 300
+			properties := gopter.NewProperties(parameters)
+			properties.Property("a mailbox does what its model does", prop.ForAll(func(ops []int) string {
+				p := &mailboxPair{b: newMailbox(modelLimit, modelBytes), m: &mailboxModel{}, policy: policy}
+				for i, op := range ops {
+					if p.step(op, uint64(i+1)); p.report != "" {
+						return fmt.Sprintf("operation %d (%d): %s", i, op, p.report)
+					}
+				}
+				return ""
+			}, gen.SliceOf(gen.IntRange(0, 159))))
+			properties.TestingRun(t)
+		})
+	}
 }
 
 // TestMailboxGrows pushes a burst through a mailbox, whose ring wraps around and is given back.
 func TestMailboxGrows(t *testing.T) {
-	b := &mailbox{limit: 5000}
+	b := newMailbox(5000, 1<<30)
 	var m message
 	next := uint64(0)
 	for i := range uint64(5000) {
@@ -130,7 +294,7 @@ func TestMailboxGrows(t *testing.T) {
 // the owner is told exactly when it is not busy.
 func TestMailboxLosesNothing(t *testing.T) {
 	const senders, each = 4, 2000
-	b := &mailbox{limit: senders * each}
+	b := newMailbox(senders*each, 1<<30)
 	ready := make(chan struct{}, senders*each)
 	var putters sync.WaitGroup
 	for s := range senders {
@@ -162,7 +326,7 @@ func TestMailboxLosesNothing(t *testing.T) {
 }
 
 func TestCloseReturnsWhatIsLeft(t *testing.T) {
-	b := &mailbox{limit: 10}
+	b := newMailbox(10, 1<<30)
 	for i := range uint64(7) {
 		b.put(&message{session: i})
 	}

@@ -25,6 +25,7 @@ const (
 // but what the sender's script already allocated for the arguments.
 type message struct {
 	kind     kind
+	size     uint32 // estimated bytes of a request, for the mailbox's bound
 	session  uint64 // of the caller; 0 when no reply is wanted
 	deadline sched.Time
 	trace    uint64 // what the request belongs to, see [Node.nextTrace]; 0 for nothing yet
@@ -62,9 +63,15 @@ type mailbox struct {
 	ring   []message // its length is a power of two, or 0
 	head   int       // index of the oldest message
 	n      int       // how many there are
-	limit  int       // requests beyond it are refused; replies, ticks and events are not
+	limit  int       // requests beyond it are refused; replies, ticks and events are not; 0 while senders wait for room
 	busy   bool
 	closed bool
+
+	requests    int   // how many of the queue, and of those put off until init has returned, are requests
+	bytes       int64 // the estimated size of these
+	maxRequests int   // what limit is while nobody waits
+	maxBytes    int64
+	overflow    overflow // what only mailboxes that were full need
 
 	signals  atomic.Uint32 // what to look at between two steps; written under the lock
 	urgent   []message     // events to run between two steps, see Service.interrupt
@@ -84,19 +91,19 @@ const (
 // put appends a message.
 func (b *mailbox) put(m *message) putResult {
 	b.mu.Lock()
-	switch {
-	case b.closed:
+	if b.closed {
 		b.mu.Unlock()
 		return putClosed
-	case m.kind == request && b.n >= b.limit:
-		b.mu.Unlock()
-		return putFull
 	}
-	if b.n == len(b.ring) {
-		b.resize(max(4, 2*len(b.ring)))
+	if m.kind == request {
+		if b.requests >= b.limit || b.bytes+int64(m.size) > b.maxBytes {
+			b.mu.Unlock()
+			return putFull
+		}
+		b.requests++
+		b.bytes += int64(m.size)
 	}
-	b.ring[(b.head+b.n)&(len(b.ring)-1)] = *m
-	b.n++
+	b.push(m)
 	ready := !b.busy
 	b.busy = true
 	b.mu.Unlock()
@@ -104,6 +111,15 @@ func (b *mailbox) put(m *message) putResult {
 		return putReady
 	}
 	return putOK
+}
+
+// push appends a message whatever the bounds say. The lock is held.
+func (b *mailbox) push(m *message) {
+	if b.n == len(b.ring) {
+		b.resize(max(4, 2*len(b.ring)))
+	}
+	b.ring[(b.head+b.n)&(len(b.ring)-1)] = *m
+	b.n++
 }
 
 // The bits of mailbox.signals: what others want a service to look at between two steps, even within a handler that never
@@ -154,6 +170,13 @@ func (b *mailbox) take(m *message) takeResult {
 	*slot = message{}
 	b.head = (b.head + 1) & (len(b.ring) - 1)
 	b.n--
+	if m.kind == request {
+		b.requests--
+		b.bytes -= int64(m.size)
+		if len(b.overflow.blocked) > 0 {
+			b.admit()
+		}
+	}
 	b.mu.Unlock()
 	return took
 }
@@ -184,7 +207,8 @@ func (b *mailbox) close() []message {
 	for i := range b.n {
 		left = append(left, b.ring[(b.head+i)&(len(b.ring)-1)])
 	}
-	b.ring, b.head, b.n, b.urgent, b.closed = nil, 0, 0, nil, true
+	left = append(left, b.giveUp()...)
+	b.ring, b.head, b.n, b.requests, b.bytes, b.urgent, b.closed = nil, 0, 0, 0, 0, nil, true
 	return left
 }
 

@@ -91,6 +91,7 @@ type Node struct {
 	names    sync.Map // name -> *Service
 	env      sync.Map // key -> frozen starlark.Value
 	counter  atomic.Uint32
+	lives    atomic.Int64 // how many services there are, those of the runtime included
 	traces   atomic.Uint64
 
 	traceBase uint32 // the upper half of trace ids
@@ -135,6 +136,7 @@ func NewNode(c Config) (*Node, error) {
 		n.coroutines, n.ownPool = NewCoroutines(c.Scheduler.Workers()), true
 	}
 	n.system = n.newService("system", nil)
+	n.system.setLimits(n.limits.ofRuntime())
 	if err := n.openCluster(c.Cluster); err != nil {
 		return nil, err
 	}
@@ -152,6 +154,7 @@ func (n *Node) newService(what string, prog *Program) *Service {
 	s.label = s.addr.String() + " " + what
 	s.setLimits(&n.limits)
 	n.services.Store(id, s)
+	n.lives.Add(1)
 	return s
 }
 
@@ -220,7 +223,14 @@ func (n *Node) lookup(name string) *Service {
 // forget removes a service from all tables.
 func (n *Node) forget(s *Service) {
 	n.unname(s)
-	n.services.Delete(s.addr.id)
+	n.delist(s)
+}
+
+// delist takes a service out of the list of those that live.
+func (n *Node) delist(s *Service) {
+	if _, live := n.services.LoadAndDelete(s.addr.id); live {
+		n.lives.Add(-1)
+	}
 }
 
 // unname takes a service's names, and lets it have no more.

@@ -218,7 +218,7 @@ func (co *coroutine) redirect(dest starlark.Value, command string, args starlark
 		}
 	} else {
 		m := message{kind: request, command: command, source: co.source, session: co.session, deadline: co.deadline}
-		if err := co.deliver(&m, callee, args, kwargs); err != nil {
+		if _, err := co.deliver(&m, callee, args, kwargs); err != nil {
 			return err
 		}
 	}

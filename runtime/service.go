@@ -26,7 +26,10 @@ type Service struct {
 	exitHook *starlark.Function  // its function exit, if it has one
 	handler  Handler
 
-	limits *Limits // the node's, unless the launch gave others
+	limits      *Limits // the node's, unless the launch gave others
+	counts      ownCounts
+	meter       *meter   // nil unless the processor or memory is limited
+	globalNames []string // sorted, once they are needed
 
 	depth    int       // how many services waited in init for this one when it was launched
 	starting bool      // init has not returned: requests wait in deferred
@@ -124,6 +127,9 @@ func (s *Service) name() string { return s.label }
 // post delivers a message; turn is the sender's turn, or nil outside of any.
 func (s *Service) post(turn *sched.Turn, m *message) putResult {
 	r := s.mail.put(m)
+	if r == putFull && s.limits.Overflow == DropOldest {
+		r = s.makeRoom(turn, m)
+	}
 	if r == putReady {
 		s.ready(turn)
 		r = putOK
@@ -153,6 +159,9 @@ func (s *Service) answer(turn *sched.Turn, session uint64, value starlark.Value,
 // step made runnable, the next message.
 func (s *Service) Run(turn *sched.Turn) (more bool) {
 	s.turn = turn
+	if s.meter != nil && !s.meter.begin(s) {
+		return false
+	}
 	var m message
 	for turn.Messages < turn.Budget {
 		if s.mail.signals.Load() != 0 {
@@ -174,8 +183,14 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 			if s.afterTurn != nil && s.mail.length() == 0 {
 				s.afterTurn()
 			}
+			if s.meter != nil && s.meter.lap(s, m.size) {
+				continue
+			}
 			switch s.mail.take(&m) {
 			case took:
+				if s.mail.overflow.entered != nil {
+					s.welcome()
+				}
 				s.handle(&m)
 			case tookSignal:
 				turn.Messages--
@@ -185,8 +200,11 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 			}
 		}
 		if s.preempted != nil {
-			return true
+			break
 		}
+	}
+	if s.meter != nil {
+		s.meter.lap(s, m.size)
 	}
 	if s.phase != alive && s.pressing() || s.preempted != nil || s.runq.len() > 0 {
 		return true
@@ -242,6 +260,10 @@ func (s *Service) complete(m *message) {
 
 // dispatch runs a command on a coroutine.
 func (s *Service) dispatch(m *message) {
+	if len(s.live) >= s.limits.Handlers {
+		s.refuseHandler(m)
+		return
+	}
 	co := s.node.coroutines.get(s.turn.Worker)
 	if err := s.commandJob(m, &co.job); err != nil {
 		s.node.coroutines.put(s.turn.Worker, co)
@@ -293,6 +315,9 @@ func (s *Service) commandJob(m *message, j *job) *CallError {
 func (s *Service) resume(co *coroutine) {
 	s.current = co
 	sig, alive := co.next()
+	if co.seat != nil {
+		co.rise()
+	}
 	s.turn.Steps += co.thread.Steps - co.charged
 	co.charged = co.thread.Steps
 	if sig == done || !alive {
@@ -328,6 +353,10 @@ func (s *Service) runNext(r runnable) {
 		s.resume(r.co)
 		return
 	case r.message != nil:
+		s.mail.release(r.message)
+		if s.mail.overflow.entered != nil {
+			s.welcome()
+		}
 		s.dispatch(r.message)
 		return
 	}
@@ -438,6 +467,9 @@ func (s *Service) signal(turn *sched.Turn, set func() uint32) bool {
 	r := s.mail.signal(set)
 	if r == putReady {
 		s.ready(turn)
+	}
+	if r != putClosed && s.meter != nil {
+		s.meter.wake(s)
 	}
 	return r != putClosed
 }

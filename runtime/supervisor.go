@@ -84,7 +84,7 @@ func (sup *supervisor) options(args starlark.Tuple, kwargs []starlark.Tuple) err
 	if sup.intensity < 0 {
 		return fmt.Errorf("intensity: got %d, want 0 or more", sup.intensity)
 	}
-	if err := positiveDuration(period, &sup.period); err != nil {
+	if sup.period, err = positiveDuration(period); err != nil {
 		return fmt.Errorf("period: %w", err)
 	}
 	if err := sup.setBackoff(backoff); err != nil {
@@ -161,7 +161,8 @@ func parseChild(v starlark.Value) (*child, error) {
 	if known := []string{permanent, transient, temporary}; !slices.Contains(known, c.restart) {
 		return nil, fmt.Errorf("restart: got %v, want one of %q%s", field("restart"), known, hint(c.restart, known))
 	}
-	if err := positiveDuration(field("stop"), &c.stop); err != nil {
+	var err error
+	if c.stop, err = positiveDuration(field("stop")); err != nil {
 		return nil, fmt.Errorf("stop: %w", err)
 	}
 	return c, nil

@@ -52,6 +52,9 @@ func skynetTimeout(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwar
 	if err != nil {
 		return nil, err
 	}
+	if err := co.svc.roomForTimer(); err != nil {
+		return nil, err
+	}
 	j.trace = co.trace
 	t := &timerValue{svc: co.svc, job: j}
 	t.id = co.svc.after(d, co.now(), func() { t.svc.fork(t.job) })
@@ -91,6 +94,9 @@ func skynetEvery(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs
 	}
 	if d < time.Millisecond {
 		return nil, fmt.Errorf("%s: got a period of %v, want 1ms or more", b.Name(), d)
+	}
+	if err := co.svc.roomForTimer(); err != nil {
+		return nil, err
 	}
 	t := &timerValue{svc: co.svc, job: j, period: d, next: co.now()}
 	t.job.then = t.ran

@@ -133,6 +133,15 @@ func (r *record) SetField(name string, v starlark.Value) error {
 	return starlark.NoSuchAttrError(fmt.Sprintf("state has no field .%s%s", name, hint(name, r.names)))
 }
 
+// Held calls f for the fields, for the estimate of a service's memory.
+func (r *record) Held(f func(starlark.Value) bool) {
+	for _, v := range r.values {
+		if !f(v) {
+			return
+		}
+	}
+}
+
 // CopyForSend makes a struct of the fields, which is copied in turn.
 func (r *record) CopyForSend() (starlark.Value, error) {
 	fields := make(starlark.StringDict, len(r.names))

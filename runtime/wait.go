@@ -96,6 +96,9 @@ func (w *waits) take(id waitID) (entry wait, ok bool) {
 	return entry, true
 }
 
+// refire gives a wait another function to be called.
+func (w *waits) refire(id waitID, fire func(outcome)) { w.slots[uint32(id)].fire = fire }
+
 // earliest is the first deadline, or 0.
 func (w *waits) earliest() sched.Time {
 	if len(w.heap) == 0 {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"skynet/runtime"
 	"skynet/runtime/config"
 	"skynet/runtime/diag"
 )
@@ -124,28 +125,42 @@ func TestFormsParse(t *testing.T) {
 
 const manual = "../../docs/operations.md"
 
-// TestManualHasTheSettings: the table of the manual is that of Settings.
+// TestManualHasTheSettings: the tables of the manual are those of Settings and of the runtime's limits.
 func TestManualHasTheSettings(t *testing.T) {
-	const begin, end = "<!-- settings -->\n", "<!-- end of settings -->\n"
-	raw, err := os.ReadFile(manual)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, ok1 := strings.Cut(string(raw), begin)
-	table, after, ok2 := strings.Cut(rest, end)
-	if !ok1 || !ok2 {
-		t.Fatalf("%s: got no %q … %q", manual, begin, end)
-	}
-	want := settingsTable()
-	if *update {
-		if err := os.WriteFile(manual, []byte(before+begin+want+end+after), 0o644); err != nil {
+	for _, table := range []struct{ begin, end, want string }{
+		{"<!-- settings -->\n", "<!-- end of settings -->\n", settingsTable()},
+		{"<!-- limits -->\n", "<!-- end of limits -->\n", limitsTable()},
+	} {
+		raw, err := os.ReadFile(manual)
+		if err != nil {
 			t.Fatal(err)
 		}
-		return
+		before, rest, ok1 := strings.Cut(string(raw), table.begin)
+		got, after, ok2 := strings.Cut(rest, table.end)
+		if !ok1 || !ok2 {
+			t.Fatalf("%s: got no %q … %q", manual, table.begin, table.end)
+		}
+		if *update {
+			if err := os.WriteFile(manual, []byte(before+table.begin+table.want+table.end+after), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		} else if got != table.want {
+			t.Errorf("%s: got the table\n%s\nwant (go test -run Manual -update)\n%s", manual, got, table.want)
+		}
 	}
-	if table != want {
-		t.Errorf("%s: got the table\n%s\nwant (go test -run Manual -update)\n%s", manual, table, want)
+}
+
+func limitsTable() string {
+	var b strings.Builder
+	b.WriteString("| limit | default | unit | of | meaning, and what the extremes cost |\n|---|---|---|---|---|\n")
+	for _, s := range runtime.LimitSettings() {
+		of := "service"
+		if s.Node {
+			of = "node"
+		}
+		b.WriteString("| `" + s.Name + "` | `" + s.Default() + "` | " + s.Unit + " | " + of + " | " + s.Doc + " |\n")
 	}
+	return b.String()
 }
 
 func settingsTable() string {

@@ -42,10 +42,8 @@ func Settings() []Setting {
 			func(c *Config) starlark.Value { return starlark.String(c.Drain.String()) },
 		},
 		{
-			"limits", `{"mailbox": 65536, "steps": 100000000, "slice": 10000, "call": "5s", "launch": "30s", "read_buffer": 131072}`, "as in the form",
-			"`mailbox`: requests a mailbox holds before senders get `overload`. `steps`: Starlark steps for one message before its handler is stopped. " +
-				"`slice`: steps before a handler makes way for others. `call`, `launch`: the deadline of a call that gives none, and of `newservice`. " +
-				"`read_buffer`: unread bytes at which a socket stops reading",
+			"limits", limitsForm(), "as in the form",
+			"what a service and the node may use; the table of limits below says what each word means",
 			setLimits, getLimits,
 		},
 		{
@@ -180,22 +178,26 @@ func getCluster(c *Config) starlark.Value {
 		pair("heartbeat", starlark.String(k.Heartbeat.String())), pair("silence", starlark.String(k.Silence.String())))
 }
 
+// setLimits takes the words of the runtime's own table.
 func setLimits(c *Config, v starlark.Value) error {
-	l := &c.Limits
-	return fields(v,
-		field{"mailbox", func(v starlark.Value) error { return number(&l.Mailbox, v, 1, 1<<30) }},
-		field{"steps", func(v starlark.Value) error { return number(&l.Steps, v, 1000, 1<<60) }},
-		field{"slice", func(v starlark.Value) error { return number(&l.Slice, v, 100, 1<<30) }},
-		field{"call", func(v starlark.Value) error { return duration(&l.Call, v) }},
-		field{"launch", func(v starlark.Value) error { return duration(&l.Launch, v) }},
-		field{"read_buffer", func(v starlark.Value) error { return number(&l.ReadBuffer, v, 1024, 1<<30) }},
-	)
+	var words []field
+	for _, s := range runtime.LimitSettings() {
+		words = append(words, field{s.Name, func(v starlark.Value) error { return s.Set(&c.Limits, v) }})
+	}
+	return fields(v, words...)
 }
 
 func getLimits(c *Config) starlark.Value {
-	l := c.Limits
-	return dict(pair("mailbox", starlark.MakeInt(l.Mailbox)), pair("steps", starlark.MakeUint64(l.Steps)), pair("slice", starlark.MakeUint64(l.Slice)),
-		pair("call", starlark.String(l.Call.String())), pair("launch", starlark.String(l.Launch.String())), pair("read_buffer", starlark.MakeInt(l.ReadBuffer)))
+	var pairs []starlark.Tuple
+	for _, s := range runtime.LimitSettings() {
+		pairs = append(pairs, pair(s.Name, s.Get(&c.Limits)))
+	}
+	return dict(pairs...)
+}
+
+// limitsForm is the limits with their defaults.
+func limitsForm() string {
+	return getLimits(&Config{Limits: runtime.Limits{}.WithDefaults()}).String()
 }
 
 // levels are the words for the log's levels.

@@ -22,15 +22,22 @@ func Copy(v starlark.Value) (starlark.Value, error) {
 // CopyArgs copies the arguments of a call. It returns the slices it was given if nothing in them needed to be copied,
 // and never writes to them.
 func CopyArgs(args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Tuple, []starlark.Tuple, error) {
-	if allScalar(args, kwargs) {
-		return args, kwargs, nil
+	args, kwargs, _, err := CopySized(args, kwargs)
+	return args, kwargs, err
+}
+
+// CopySized is CopyArgs that estimates, in the same pass, how many bytes of memory the arguments take. What is shared and not
+// copied counts too: the message keeps it alive.
+func CopySized(args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Tuple, []starlark.Tuple, int, error) {
+	if size, ok := allScalar(args, kwargs); ok {
+		return args, kwargs, size, nil
 	}
 	var c copier
 	outArgs, outKwargs := args, kwargs
 	for i, v := range args {
 		w, changed, err := c.element(v, 0)
 		if err != nil {
-			return nil, nil, err.under(argument(i))
+			return nil, nil, 0, err.under(argument(i))
 		}
 		if changed {
 			outArgs = own(outArgs, args)
@@ -40,14 +47,14 @@ func CopyArgs(args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Tuple, []s
 	for i, kw := range kwargs {
 		w, changed, err := c.element(kw[1], 0)
 		if err != nil {
-			return nil, nil, err.under(keyword(kwName(kw)))
+			return nil, nil, 0, err.under(keyword(kwName(kw)))
 		}
 		if changed {
 			outKwargs = own(outKwargs, kwargs)
 			outKwargs[i] = starlark.Tuple{kw[0], w}
 		}
 	}
-	return outArgs, outKwargs, nil
+	return outArgs, outKwargs, c.size, nil
 }
 
 // own returns out if it is no longer the original, else a copy of it that may be written to.
@@ -67,31 +74,40 @@ func scalar(v starlark.Value) bool {
 }
 
 // allScalar spares the usual call the copier, which lives on the heap.
-func allScalar(args starlark.Tuple, kwargs []starlark.Tuple) bool {
+func allScalar(args starlark.Tuple, kwargs []starlark.Tuple) (size int, ok bool) {
 	for _, v := range args {
-		if !scalar(v) {
-			return false
+		n := scalarSize(v)
+		if n == 0 {
+			return 0, false
 		}
+		size += n
 	}
 	for _, kw := range kwargs {
-		if !scalar(kw[1]) {
-			return false
+		n := scalarSize(kw[1])
+		if n == 0 {
+			return 0, false
 		}
+		size += n
 	}
-	return len(args)+len(kwargs) <= MaxElements
+	return size, len(args)+len(kwargs) <= MaxElements
 }
 
 // copier copies one message. Its methods report whether what they return differs from what they were given.
-type copier struct{ budget }
+type copier struct {
+	budget
+	size int // estimated bytes of what was looked at
+}
 
 // element copies an element of a container at the given depth.
 func (c *copier) element(v starlark.Value, depth int) (w starlark.Value, changed bool, err *Error) {
 	if !c.spend(1) {
 		return nil, false, tooMany()
 	}
-	if scalar(v) {
+	if n := scalarSize(v); n > 0 {
+		c.size += n
 		return v, false, nil
 	}
+	c.size += containerSize
 	return c.value(v, depth)
 }
 
@@ -112,11 +128,13 @@ func (c *copier) value(whole starlark.Value, depth int) (starlark.Value, bool, *
 		if !c.spend(tableCost) {
 			return nil, false, tooMany()
 		}
+		c.size += tableSize + entrySize*v.Len()
 		return c.dict(v, depth+1)
 	case *starlark.Set:
 		if !c.spend(tableCost) {
 			return nil, false, tooMany()
 		}
+		c.size += tableSize + entrySize*v.Len()
 		return c.set(v, depth+1)
 	case *starlarkstruct.Struct:
 		return c.structure(v, depth+1)

@@ -1,0 +1,180 @@
+package runtime
+
+import (
+	"fmt"
+	"math/big"
+	"math/bits"
+	"sync"
+
+	"go.starlark.net/starlark"
+)
+
+// This file stops handlers that grow a value without end, in both worlds: the hook that slices handlers comes early and
+// looks at the local variables. What doubles itself becomes too large within some hundred steps, far less than a slice.
+//
+// It sees strings, bytes, lists, tuples, dicts, sets and ints in the local variables of the two innermost frames. It does
+// not see what grows inside of a container or a global, nor what one built-in operation makes; in production [HeapWatch]
+// sees the former. A value that begins to double after the first thousands of steps of a handler may not be seen in time.
+
+const (
+	// A handler that ends, or blocks, within firstLook steps pays nothing.
+	firstLook = 16
+	// While the locals are small, looks are denseLook steps apart; a local that doubles in each turn of a loop of seven
+	// steps has then grown 10,000-fold. With a heap watch, after denseSteps the distance doubles with each look, up to a
+	// slice, until something grows again.
+	denseLook  = 96
+	denseSteps = 1000
+
+	// maxBulk is the size of a value that nobody needs, if the service has no limit of its memory.
+	maxBulk = 256 << 20
+	// maxIntBits bounds ints: to multiply two of that size takes some milliseconds. Their size is compared with maxBulk as
+	// if they were intScale times as large.
+	maxIntBits = 1 << 20
+	intScale   = maxBulk / (maxIntBits / 8)
+)
+
+// guard is what a coroutine knows about the values of its handler.
+type guard struct {
+	sliceEnd uint64 // thread.Steps at which the slice is used up
+	began    uint64 // thread.Steps when the handler began, or went on after a wait
+	distance uint64 // steps from one look to the next
+	largest  int64  // the size of the largest local at the last look
+}
+
+// arm sets the first look of a handler that begins or goes on.
+func (co *coroutine) arm() {
+	th, g := co.thread, &co.guard
+	g.sliceEnd = min(th.Steps+co.svc.limits.Slice, co.stepLimit)
+	g.began, g.distance, g.largest = th.Steps, denseLook, 0
+	th.SetMaxExecutionSteps(min(th.Steps+firstLook, g.sliceEnd))
+}
+
+// look stops the handler if one of its values is too large, and sets the next look.
+func (co *coroutine) look() {
+	th, g := co.thread, &co.guard
+	largest := int64(0)
+	for depth := range min(th.CallStackDepth(), 2) {
+		f := th.DebugFrame(depth)
+		for i := range f.NumLocals() {
+			b, v := f.Local(i)
+			if n := co.bulk(v); n > largest {
+				if largest = n; n > co.svc.maxBulk() {
+					co.tooLarge(b.Name, v, n)
+				}
+			}
+		}
+	}
+	switch {
+	case largest > 2*g.largest && largest > 4096: // it grows
+		g.distance = distance(largest)
+		g.began = th.Steps
+	case th.Steps-g.began < denseSteps || !co.svc.node.coroutines.watched.Load():
+		g.distance = distance(largest)
+	default:
+		g.distance = min(2*g.distance, co.svc.limits.Slice)
+	}
+	g.largest = largest
+	th.SetMaxExecutionSteps(min(th.Steps+g.distance, g.sliceEnd))
+}
+
+// distance is how many steps the next look may be away if the largest local may double every seven.
+func distance(largest int64) uint64 {
+	const far = 29 // bits of twice maxBulk
+	return min(max(7*uint64(max(far-bits.Len64(uint64(largest)), 1)), 7), denseLook)
+}
+
+// tooLarge stops the handler.
+func (co *coroutine) tooLarge(name string, v starlark.Value, n int64) {
+	what := fmt.Sprintf("holds %s, limit %s", megabytes(n), megabytes(co.svc.maxBulk()))
+	if _, isInt := v.(starlark.Int); isInt {
+		what = fmt.Sprintf("is an int of more than %d bits", maxIntBits)
+	}
+	co.stopHandler(fmt.Sprintf("memory: %s %s; handler stopped", name, what))
+}
+
+// stopHandler makes the handler fail at its next step, which it cannot catch.
+func (co *coroutine) stopHandler(why string) {
+	co.cancelled = true
+	co.svc.counts.stopped++
+	co.thread.Cancel(why)
+}
+
+// maxBulk is the size above which a single value is too large.
+func (s *Service) maxBulk() int64 {
+	if m := s.limits.Memory; m > 0 {
+		return min(m, maxBulk)
+	}
+	return maxBulk
+}
+
+// bulk is the size of a value by itself, without what its elements hold.
+func (co *coroutine) bulk(v starlark.Value) int64 {
+	switch v := v.(type) {
+	case starlark.String:
+		return int64(len(v))
+	case starlark.Bytes:
+		return int64(len(v))
+	case starlark.Int:
+		if _, ok := v.Int64(); ok {
+			return 0
+		}
+		return co.svc.node.coroutines.rulers.measure(v) * intScale
+	case *starlark.List:
+		return 16 * int64(v.Len())
+	case starlark.Tuple:
+		return 16 * int64(len(v))
+	case *starlark.Dict:
+		return 96 * int64(v.Len())
+	case *starlark.Set:
+		return 80 * int64(v.Len())
+	}
+	return 0
+}
+
+// rulers measure ints without copying them: an int of n bits is compared with powers of two, which takes no time if their
+// lengths differ. The zero value is ready for use by many goroutines.
+type rulers struct {
+	once  sync.Once
+	marks []ruler
+}
+
+type ruler struct {
+	bytes              int64
+	positive, negative starlark.Value
+}
+
+// measure returns about the number of bytes of an int: never less than an eighth of it, up to maxIntBits.
+func (r *rulers) measure(v starlark.Int) int64 {
+	r.once.Do(r.make)
+	size := int64(16)
+	for i := range r.marks {
+		m := &r.marks[i]
+		var beyond bool
+		if v.Sign() > 0 {
+			c, _ := v.Cmp(m.positive.(starlark.Int), 1)
+			beyond = c >= 0
+		} else {
+			c, _ := v.Cmp(m.negative.(starlark.Int), 1)
+			beyond = c <= 0
+		}
+		if !beyond {
+			break
+		}
+		size = m.bytes
+	}
+	return size
+}
+
+func (r *rulers) make() {
+	for n := uint(512); n <= maxIntBits+1; n *= 8 {
+		r.mark(n)
+	}
+	r.mark(maxIntBits + 8)
+}
+
+func (r *rulers) mark(n uint) {
+	power := new(big.Int).Lsh(big.NewInt(1), n)
+	r.marks = append(r.marks, ruler{
+		bytes: int64(n+7) / 8, positive: starlark.MakeBigInt(power), negative: starlark.MakeBigInt(power.Neg(power)),
+	})
+}

@@ -1,0 +1,364 @@
+package runtime
+
+import (
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"skynet/sched"
+)
+
+// This file is what happens to a request that finds a mailbox full: see [Overflow]. A mailbox that is not full knows
+// nothing of it, but for the bounds.
+
+// messageSize is what a queued request takes besides its arguments: its place in the ring.
+const messageSize = 128
+
+// overflow is the part of a mailbox that is used when it is full. The mailbox's lock guards it, but for entered.
+type overflow struct {
+	blocked []*blockedSend // requests that wait for room, the oldest first; some may have been withdrawn
+	waiting int            // how many have not
+
+	putOff      int   // requests that left the queue but wait for init to return: they cannot be dropped
+	putOffBytes int64 // their size
+
+	entered []*blockedSend // let in by the owner's last take or release; only the owner looks at it
+
+	counts   mailCounts
+	untold   uint64     // requests dropped or refused since the last line of the log about it
+	toldAt   sched.Time // when that was
+	everTold bool
+}
+
+// mailCounts is how often the bounds of a mailbox did something.
+type mailCounts struct {
+	refused uint64 // requests that their sender got overload for
+	dropped uint64 // requests that made room for a younger one
+	blocked uint64 // requests whose sender waited for room
+}
+
+// blockedSend is a request that waits for room in a mailbox. The lock of that mailbox guards state and m.
+type blockedSend struct {
+	callee *Service
+	m      message
+	wake   waitID // of m.source, to be told when m has entered; 0 for a call, which waits for its reply anyway
+	state  blockedState
+}
+
+type blockedState uint8
+
+const (
+	outside   blockedState = iota // it waits
+	inside                        // it has entered the mailbox
+	withdrawn                     // its sender has given up
+)
+
+// bound sets the bounds of a mailbox that is not in use yet.
+func (b *mailbox) bound(requests int, bytes int64) {
+	b.limit, b.maxRequests, b.maxBytes = requests, requests, bytes
+}
+
+// fits tells whether there is room for a request besides what is there, less some requests of some size.
+func (b *mailbox) fits(size uint32, lessRequests int, lessBytes int64) bool {
+	return b.requests-lessRequests < b.maxRequests && b.bytes-lessBytes+int64(size) <= b.maxBytes
+}
+
+// displace puts in a request, and takes out the oldest ones as far as that needs room. It is putFull, and takes out nothing,
+// if that is not enough.
+func (b *mailbox) displace(m *message) (dropped []message, r putResult) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	o := &b.overflow
+	switch {
+	case b.closed:
+		return nil, putClosed
+	case !b.fits(m.size, b.requests-o.putOff, b.bytes-o.putOffBytes):
+		return nil, putFull
+	}
+	for !b.fits(m.size, 0, 0) {
+		dropped = append(dropped, b.removeOldest())
+	}
+	o.counts.dropped += uint64(len(dropped))
+	return dropped, b.enter(m)
+}
+
+// enter appends a request for which there is room.
+func (b *mailbox) enter(m *message) putResult {
+	b.requests++
+	b.bytes += int64(m.size)
+	b.push(m)
+	if b.busy {
+		return putOK
+	}
+	b.busy = true
+	return putReady
+}
+
+// removeOldest takes the oldest request out of the queue, which holds one. Replies and events before it keep their order.
+func (b *mailbox) removeOldest() (m message) {
+	mask := len(b.ring) - 1
+	i := 0
+	for b.ring[(b.head+i)&mask].kind != request {
+		i++
+	}
+	m = b.ring[(b.head+i)&mask]
+	for ; i > 0; i-- {
+		b.ring[(b.head+i)&mask] = b.ring[(b.head+i-1)&mask]
+	}
+	b.ring[b.head] = message{}
+	b.head = (b.head + 1) & mask
+	b.n--
+	b.requests--
+	b.bytes -= int64(m.size)
+	return m
+}
+
+// The further outcomes of block.
+const putWaits = putClosed + 1 // not queued yet: e waits for room
+
+// block puts in the request of e, or lets it wait for room behind those that wait already. It is putFull if there will
+// never be room.
+func (b *mailbox) block(e *blockedSend) putResult {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	o := &b.overflow
+	switch {
+	case b.closed:
+		return putClosed
+	case int64(e.m.size) > b.maxBytes:
+		return putFull
+	case o.waiting == 0 && b.fits(e.m.size, 0, 0):
+		e.state = inside
+		return b.enter(&e.m)
+	}
+	o.blocked = append(o.blocked, e)
+	o.waiting++
+	o.counts.blocked++
+	b.limit = 0 // nobody overtakes
+	return putWaits
+}
+
+// admit lets in those for whom there is room, the oldest first. The owner calls it, with the lock held, so the mailbox is
+// busy.
+func (b *mailbox) admit() {
+	o := &b.overflow
+	n := 0
+	for ; n < len(o.blocked); n++ {
+		e := o.blocked[n]
+		if e.state == withdrawn {
+			continue
+		}
+		if !b.fits(e.m.size, 0, 0) {
+			break
+		}
+		b.enter(&e.m)
+		e.m.args, e.m.body = nil, nil // they belong to the owner now
+		e.state = inside
+		o.waiting--
+		if e.wake != 0 {
+			o.entered = append(o.entered, e)
+		}
+	}
+	clear(o.blocked[:n])
+	o.blocked = o.blocked[n:]
+	b.reopen()
+}
+
+// reopen ends the time in which nobody may overtake, once nobody waits any more.
+func (b *mailbox) reopen() {
+	if b.overflow.waiting == 0 {
+		b.overflow.blocked, b.limit = nil, b.maxRequests
+	}
+}
+
+// withdraw takes back a request that waits for room. It reports false if it is in the mailbox, or the owner has died.
+func (b *mailbox) withdraw(e *blockedSend) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e.state != outside || b.closed {
+		return false
+	}
+	o := &b.overflow
+	e.state, e.m = withdrawn, message{}
+	if o.waiting--; len(o.blocked) > 2*o.waiting+64 {
+		live := make([]*blockedSend, 0, 2*o.waiting)
+		for _, other := range o.blocked {
+			if other.state == outside {
+				live = append(live, other)
+			}
+		}
+		o.blocked = live
+	}
+	b.reopen()
+	return true
+}
+
+// giveUp returns the messages that tell those who wait for room that the owner has died. The lock is held.
+func (b *mailbox) giveUp() (left []message) {
+	for _, e := range b.overflow.blocked {
+		if e.state == outside {
+			if e.wake != 0 {
+				e.m.session = uint64(e.wake)
+			}
+			left = append(left, e.m)
+		}
+	}
+	b.overflow.blocked, b.overflow.waiting = nil, 0
+	return left
+}
+
+// putOff counts a request that take has returned as one that waits still.
+func (b *mailbox) putOff(m *message) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.requests++
+	b.bytes += int64(m.size)
+	b.overflow.putOff++
+	b.overflow.putOffBytes += int64(m.size)
+}
+
+// release is the end of putOff.
+func (b *mailbox) release(m *message) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.requests--
+	b.bytes -= int64(m.size)
+	b.overflow.putOff--
+	b.overflow.putOffBytes -= int64(m.size)
+	if len(b.overflow.blocked) > 0 {
+		b.admit()
+	}
+}
+
+// makeRoom puts a request into a full mailbox whose policy is [DropOldest].
+func (s *Service) makeRoom(turn *sched.Turn, m *message) putResult {
+	dropped, r := s.mail.displace(m)
+	var sends uint64
+	for i := range dropped {
+		d := &dropped[i]
+		if d.session == 0 {
+			sends++
+			continue
+		}
+		d.source.answer(turn, d.session, nil, callErrorf(Overload, false, "%s dropped %q, its oldest request, from its full mailbox", s.label, d.command))
+	}
+	if sends > 0 {
+		s.tell(turn, sends, "messages dropped from a full mailbox", dropped[0].command)
+	}
+	return r
+}
+
+// tellEvery is how often a service says in the log that it drops or refuses messages.
+const tellEvery = time.Second
+
+// tell logs that n messages were lost that nobody waits for, once in a while with the number of those not told yet. It may be
+// called by any sender.
+func (s *Service) tell(turn *sched.Turn, n uint64, msg, command string) {
+	now := s.now(turn)
+	s.mail.mu.Lock()
+	o := &s.mail.overflow
+	o.untold += n
+	if o.everTold && now < o.toldAt.Add(tellEvery) {
+		s.mail.mu.Unlock()
+		return
+	}
+	n, o.untold, o.toldAt, o.everTold = o.untold, 0, now, true
+	s.mail.mu.Unlock()
+	s.log(levelWarn, msg, "count", n, "last", command)
+}
+
+// now is the time of a turn, or of the clock outside of any.
+func (s *Service) now(turn *sched.Turn) sched.Time {
+	if turn != nil {
+		return turn.Now
+	}
+	return s.node.sched.Now()
+}
+
+// overloaded is the error of a request that the mailbox refused.
+func (s *Service) overloaded(m *message) *CallError {
+	s.mail.mu.Lock()
+	defer s.mail.mu.Unlock()
+	b := &s.mail
+	b.overflow.counts.refused++
+	switch {
+	case int64(m.size) > b.maxBytes:
+		return callErrorf(Overload, false, "%q takes %s, the mailbox of %s holds at most %s (mailbox_bytes)", m.command, megabytes(int64(m.size)), s.label, megabytes(b.maxBytes))
+	case b.requests < b.maxRequests && b.overflow.waiting == 0:
+		return callErrorf(Overload, false, "the mailbox of %s is full (%s of %s)", s.label, megabytes(b.bytes), megabytes(b.maxBytes))
+	}
+	return callErrorf(Overload, false, "the mailbox of %s is full (%d messages)", s.label, b.maxRequests)
+}
+
+// waitForRoom lets the request m of a coroutine, which has found the mailbox full, wait for room, if it may. Without an
+// error the request is in the mailbox (e is nil) or waits for room, and the coroutine must call awaitRoom.
+func (co *coroutine) waitForRoom(m *message, callee *Service) (e *blockedSend, err error) {
+	s := co.svc
+	if callee.limits.Overflow != Block || callee == s || m.session != 0 && m.source != caller(s) { // the last is a redirect
+		return nil, callee.overloaded(m)
+	}
+	e = &blockedSend{m: *m, callee: callee}
+	if m.session == 0 {
+		e.wake = s.addWait(otherWait, co, nil, co.deadlineFor(s.limits.Call))
+	}
+	r := callee.mail.block(e)
+	if r == putWaits {
+		return e, nil
+	}
+	if e.wake != 0 {
+		s.waits.take(e.wake)
+	}
+	switch r {
+	case putReady:
+		s.turn.Ready(callee)
+	case putFull:
+		return nil, callee.overloaded(m)
+	case putClosed:
+		return nil, callErrorf(Dead, false, "%s has ended", callee.label)
+	}
+	return nil, nil
+}
+
+// awaitRoom suspends the coroutine until its request e, which waits for room, was answered (a call), or has entered the
+// mailbox (a send), or its deadline has passed.
+func (co *coroutine) awaitRoom(e *blockedSend) (starlark.Value, error) {
+	callee := e.callee
+	what := "call"
+	if e.wake != 0 {
+		what = "send"
+	}
+	v, err := co.block(what, callee.label)
+	late := err == nil && v == nil || isTimeout(err)
+	if (late || err == errKilled) && callee.mail.withdraw(e) && late {
+		return nil, e.noRoom()
+	}
+	return v, err
+}
+
+func (e *blockedSend) noRoom() *CallError {
+	return callErrorf(Overload, false, "the mailbox of %s had no room within the deadline", e.callee.label)
+}
+
+// orOverload is fire for a request whose coroutine does not wait for it: one that never had room was not late, but refused.
+func (e *blockedSend) orOverload(fire func(outcome)) func(outcome) {
+	return func(o outcome) {
+		if o.late && e.callee.mail.withdraw(e) {
+			o = outcome{err: e.noRoom()}
+		}
+		fire(o)
+	}
+}
+
+func isTimeout(err error) bool {
+	e, ok := err.(*CallError)
+	return ok && e.Kind == Timeout
+}
+
+// welcome tells the senders whose requests the last take or release let in.
+func (s *Service) welcome() {
+	entered := s.mail.overflow.entered
+	s.mail.overflow.entered = nil
+	for _, e := range entered {
+		e.m.source.answer(s.turn, uint64(e.wake), starlark.True, nil)
+	}
+}
