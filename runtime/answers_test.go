@@ -132,7 +132,7 @@ def _private(other):
 `
 
 // commands are what a member is asked, by weight.
-const rageCommands = "echo echo echo echo echo echo nap nap broken unsendable loop park park_longer relay relay early later later " +
+const rageCommands = "echo echo echo echo echo echo nap nap broken unsendable loop park relay relay early later later " +
 	"later_by_timer forget redirect redirect redirect fan fan critical critical cancelled cancel_others forks refuses _private nothing init"
 
 // rager makes the calls, and counts how often each is answered.
@@ -158,10 +158,14 @@ func (r *rager) Handle(ctx *runtime.Context, _ string, _ starlark.Tuple, _ []sta
 		if err := r.makeRoom(ctx, int64(r.plan.Window)); err != nil {
 			return nil, err
 		}
+		command := commands[rnd.IntN(len(commands))]
+		if rnd.IntN(500) == 0 {
+			command = "park_longer" // only the end of its service answers it
+		}
 		to, other := r.members[rnd.IntN(len(r.members))], r.members[rnd.IntN(len(r.members))]
 		r.left.Add(1)
 		deadline := ctx.Now().Add(time.Duration(rnd.IntN(3_000)+1) * time.Microsecond)
-		ctx.Ask(to, commands[rnd.IntN(len(commands))], starlark.Tuple{other}, deadline, func(*runtime.CallError) {
+		ctx.Ask(to, command, starlark.Tuple{other}, deadline, func(*runtime.CallError) {
 			r.answers[i].Add(1)
 			r.left.Add(-1)
 		})
@@ -178,7 +182,7 @@ func (r *rager) Handle(ctx *runtime.Context, _ string, _ starlark.Tuple, _ []sta
 // makeRoom waits until fewer than window calls are under way; what hangs is killed at last.
 func (r *rager) makeRoom(ctx *runtime.Context, window int64) error {
 	for tries := 1; r.left.Load() >= window; tries++ {
-		if tries%50 == 0 {
+		if tries%10 == 0 {
 			if err := r.replace(ctx, ctx.Kill); err != nil {
 				return err
 			}
