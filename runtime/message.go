@@ -100,7 +100,11 @@ func (b *mailbox) put(m *message) putResult {
 		b.requests++
 		b.bytes += int64(m.size)
 	}
-	b.push(m)
+	if b.n == len(b.ring) {
+		b.resize(max(4, 2*len(b.ring)))
+	}
+	b.ring[(b.head+b.n)&(len(b.ring)-1)] = *m
+	b.n++
 	ready := !b.busy
 	b.busy = true
 	b.mu.Unlock()
@@ -108,15 +112,6 @@ func (b *mailbox) put(m *message) putResult {
 		return putReady
 	}
 	return putOK
-}
-
-// push appends a message whatever the bounds say. The lock is held.
-func (b *mailbox) push(m *message) {
-	if b.n == len(b.ring) {
-		b.resize(max(4, 2*len(b.ring)))
-	}
-	b.ring[(b.head+b.n)&(len(b.ring)-1)] = *m
-	b.n++
 }
 
 // take removes the oldest message into m. If there is none it clears busy and reports false.

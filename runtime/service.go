@@ -26,10 +26,7 @@ type Service struct {
 	globals starlark.StringDict // the script's module: its state and its commands
 	handler Handler
 
-	limits      *Limits // the node's, unless the launch gave others
-	counts      ownCounts
-	meter       *meter   // nil unless the processor or memory is limited
-	globalNames []string // sorted, once they are needed
+	limits *Limits // the node's, unless the launch gave others
 
 	depth    int       // how many services waited in init for this one when it was launched
 	starting bool      // init has not returned: requests wait in deferred
@@ -56,6 +53,10 @@ type Service struct {
 		command string
 		fn      *starlark.Function
 	}
+
+	counts      ownCounts
+	meter       *meter   // nil unless the processor or memory is limited
+	globalNames []string // sorted, once they are needed
 
 	// Guarded by node.mu.
 	names []claim
