@@ -62,3 +62,9 @@ func (n *Node) Kill(a *Address) {
 		s.kill(nil, Reason{Kind: Killed})
 	}
 }
+
+// CountsOf is what the limits of a service have done. It must be called in simulation, while no turn runs.
+func CountsOf(a *Address) limitCounts { return a.svc.limitCounts() }
+
+// MemoryOf is the estimated size of a service's state. It must be called in simulation, while no turn runs.
+func MemoryOf(a *Address) int64 { return a.svc.memory() }

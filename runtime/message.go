@@ -103,7 +103,11 @@ func (b *mailbox) put(m *message) putResult {
 		b.requests++
 		b.bytes += int64(m.size)
 	}
-	b.push(m)
+	if b.n == len(b.ring) {
+		b.resize(max(4, 2*len(b.ring)))
+	}
+	b.ring[(b.head+b.n)&(len(b.ring)-1)] = *m
+	b.n++
 	ready := !b.busy
 	b.busy = true
 	b.mu.Unlock()
@@ -111,15 +115,6 @@ func (b *mailbox) put(m *message) putResult {
 		return putReady
 	}
 	return putOK
-}
-
-// push appends a message whatever the bounds say. The lock is held.
-func (b *mailbox) push(m *message) {
-	if b.n == len(b.ring) {
-		b.resize(max(4, 2*len(b.ring)))
-	}
-	b.ring[(b.head+b.n)&(len(b.ring)-1)] = *m
-	b.n++
 }
 
 // The bits of mailbox.signals: what others want a service to look at between two steps, even within a handler that never

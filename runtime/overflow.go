@@ -84,9 +84,13 @@ func (b *mailbox) displace(m *message) (dropped []message, r putResult) {
 
 // enter appends a request for which there is room.
 func (b *mailbox) enter(m *message) putResult {
+	if b.n == len(b.ring) {
+		b.resize(max(4, 2*len(b.ring)))
+	}
+	b.ring[(b.head+b.n)&(len(b.ring)-1)] = *m
+	b.n++
 	b.requests++
 	b.bytes += int64(m.size)
-	b.push(m)
 	if b.busy {
 		return putOK
 	}

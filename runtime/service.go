@@ -26,10 +26,7 @@ type Service struct {
 	exitHook *starlark.Function  // its function exit, if it has one
 	handler  Handler
 
-	limits      *Limits // the node's, unless the launch gave others
-	counts      ownCounts
-	meter       *meter   // nil unless the processor or memory is limited
-	globalNames []string // sorted, once they are needed
+	limits *Limits // the node's, unless the launch gave others
 
 	depth    int       // how many services waited in init for this one when it was launched
 	starting bool      // init has not returned: requests wait in deferred
@@ -68,6 +65,10 @@ type Service struct {
 
 	access *access                 // what it is held to; nil: it may do everything
 	known  atomic.Pointer[[]claim] // the names as of now, for everybody to read; at the end the last ones
+
+	counts      ownCounts
+	meter       *meter   // nil unless the processor or memory is limited
+	globalNames []string // sorted, once they are needed
 
 	// Guarded by node.mu.
 	names []claim // append-only: known shares its array

@@ -108,6 +108,7 @@ type house struct {
 	workers *workers.Workers
 	network *network
 	node    *runtime.Node
+	heap    *heapWatch // nil if the heap has no limit
 }
 
 // open makes everything that stands below the services, or nothing.
@@ -131,6 +132,7 @@ func open(o Options, programs *runtime.Programs) (*house, error) {
 	if err != nil {
 		return nil, errors.Join(err, h.close())
 	}
+	h.heap = watchHeap(h.node, workers.Headroom, h.log)
 	return h, nil
 }
 
@@ -203,6 +205,7 @@ func (h *house) stop(drain time.Duration, signals <-chan os.Signal, cause error)
 func (h *house) close() error {
 	err := h.network.Close()
 	h.workers.Close()
+	h.heap.close()
 	if h.store != nil {
 		err = errors.Join(err, h.store.Close())
 	}

@@ -1,0 +1,216 @@
+package runtime_test
+
+import (
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.starlark.net/starlark"
+
+	"skynet/runtime"
+	"skynet/runtime/runtimetest"
+	"skynet/sched/workers"
+)
+
+// TestServicesLimit: a node launches no more services than its limit, and one more when another one has ended.
+func TestServicesLimit(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(testScripts(t))
+		w.Limits = runtime.Limits{Services: 3}
+		w.Node("n", "lib/gated.star")
+		first, err := w.TryLaunch("n", "lib/callee.star")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = w.TryLaunch("n", "lib/no_init.star"); err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.TryLaunch("n", "lib/shared.star")
+		wantKind(t, err, "overload", "launch lib/shared.star: got 3 services on node n and one more, want at most 3 (limit services)")
+		if _, err := w.Call("n", first, "leave"); err == nil {
+			t.Error("leave: got no error, want dead")
+		}
+		w.Until("room for a service", func() bool {
+			_, err := w.TryLaunch("n", "lib/hungry.star")
+			return err == nil
+		})
+	})
+}
+
+// TestRemoteRequestsAreRefused: whatever the policy of a full mailbox is, requests from other nodes do not wait for room; and
+// their encoded arguments count.
+func TestRemoteRequestsAreRefused(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(testScripts(t))
+		w.Scripts(map[string]string{
+			"remote.star": `
+def launch():
+    skynet.newservice("lib/gated.star", launch = {"name": "gated", "limits": {"mailbox_bytes": "10KiB", "overflow": "block", "steps": 1 << 50}})
+    skynet.send("gated", "hold")
+    skynet.query("holding", timeout = 10)
+    skynet.send("gated", "note", 1, "x" * 9000)
+def open():
+    skynet.register("gate")
+def call(node, n):
+    return cluster.call(node, "gated", "note", 2, "x" * n, timeout = 20)
+`,
+		})
+		w.Cluster("a", "b")
+		w.Node("a", "remote.star")
+		w.Node("b", "remote.star")
+		if _, err := w.Call("b", "remote", "launch"); err != nil {
+			t.Fatal(err)
+		}
+		_, err := w.Call("a", "remote", "call", "b", 5000)
+		wantKind(t, err, "the mailbox of b:", "is full (", "of 10240 bytes)")
+		_, err = w.Call("a", "remote", "call", "b", 20_000)
+		wantKind(t, err, `"note" takes 20`, "holds at most 10240 bytes (mailbox_bytes)")
+		if _, err := w.Call("b", "remote", "open"); err != nil {
+			t.Fatal(err)
+		}
+		w.Until("room", func() bool {
+			v, err := w.Call("a", "remote", "call", "b", 5000)
+			return err == nil && v == starlark.Value(starlark.MakeInt(2))
+		})
+	})
+}
+
+// TestLimitCounts: what limits do is counted, and lost messages are logged, once in a while.
+func TestLimitCounts(t *testing.T) {
+	w := runtimetest.NewVirtual(t, 1)
+	w.Scripts(testScripts(t))
+	w.Scripts(map[string]string{"main.star": `
+def launch(**limits):
+    return skynet.newservice("lib/gated.star", launch = {"limits": limits})
+def dropping():
+    a = launch(mailbox = 2, overflow = "drop_oldest", steps = 1 << 50)
+    skynet.send(a, "hold", "gate 1")
+    skynet.sleep("1ms")
+    for i in range(12):
+        skynet.send(a, "note", i)
+    return a
+def refusing():
+    a = launch(mailbox = 2, steps = 1 << 50)
+    skynet.send(a, "hold", "gate 2")
+    skynet.sleep("1ms")
+    for i in range(5):
+        skynet.pcall(skynet.send, a, "note", i, "x" * 1000)
+    return a
+def exceeding():
+    a = launch(timers = 2)
+    for n in [2, 1, 1]:
+        skynet.pcall(skynet.call, a, "timers", n)
+    return a
+def throttled():
+    a = skynet.newservice("lib/hungry.star", launch = {"limits": {"cpu": "1ms/10ms"}})
+    skynet.call(a, "burn", 100000)
+    return a
+def runaway():
+    a = skynet.newservice("lib/runaway.star", launch = {"limits": {"memory": "1MiB"}})
+    skynet.pcall(skynet.call, a, "string")
+    return a
+def heavy():
+    a = skynet.newservice("lib/hungry.star")
+    skynet.call(a, "keep", "x" * 1000000)
+    return a
+`})
+	w.Node("n", "main.star")
+	address := func(command string) *runtime.Address {
+		v, err := w.Call("n", "main", command)
+		if err != nil {
+			t.Fatalf("%s: %v", command, err)
+		}
+		return v.(*runtime.Address)
+	}
+	if c := runtime.CountsOf(address("dropping")); c.Dropped != 10 || c.Requests != 2 || c.Refused != 0 {
+		t.Errorf("counts of the dropping service: got %+v, want 10 dropped and 2 in the mailbox", c)
+	}
+	lines := 0
+	for _, line := range w.Logs("n") {
+		if strings.Contains(line.Text, "messages dropped from a full mailbox") {
+			lines++
+		}
+	}
+	if lines != 1 {
+		t.Errorf("log: got %d lines about 10 dropped messages, want one", lines)
+	}
+	if c := runtime.CountsOf(address("refusing")); c.Refused != 3 || c.RequestBytes < 2000 || c.RequestBytes > 3000 {
+		t.Errorf("counts of the refusing service: got %+v, want 3 refused and between 2,000 and 3,000 bytes", c)
+	}
+	if c := runtime.CountsOf(address("exceeding")); c.Exceeded != 2 || c.Timers != 2 {
+		t.Errorf("counts of the service with timers: got %+v, want 2 exceeded and 2 timers", c)
+	}
+	if c := runtime.CountsOf(address("throttled")); c.Throttled < 3 || c.Throttled > 20 {
+		t.Errorf("counts of the throttled service: got %+v, want some windows", c)
+	}
+	if c := runtime.CountsOf(address("runaway")); c.Stopped != 1 {
+		t.Errorf("counts of the runaway: got %+v, want one handler stopped", c)
+	}
+	if got := runtime.MemoryOf(address("heavy")); got < 1_000_000 || got > 1_100_000 {
+		t.Errorf("memory of a service that keeps a string of a million bytes: got %d", got)
+	}
+}
+
+// caller is a service in Go, which the heap watch does not see: it calls long and short handlers by turns.
+type caller struct{ stopped *atomic.Int64 }
+
+func (caller) Init(*runtime.Context, starlark.Tuple, []starlark.Tuple) error { return nil }
+
+func (c caller) Handle(ctx *runtime.Context, _ string, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	for i := range 3000 {
+		_, err := ctx.Call(args[0], "long", starlark.Tuple{starlark.MakeInt(100 + i%7*900)}, 0)
+		if err != nil && strings.Contains(err.Error(), "too much") {
+			c.stopped.Add(1)
+		} else if err != nil {
+			return nil, err
+		}
+		if _, err := ctx.Call(args[0], "short", starlark.Tuple{starlark.None}, 0); err != nil {
+			return nil, err
+		}
+	}
+	return starlark.None, nil
+}
+
+// TestHeapWatchStopsNobodyElse looks at handlers as fast as it can, on workers: those that are stopped are those it means,
+// never one that a coroutine took up after it. Handlers of a few steps are never meant.
+func TestHeapWatchStopsNobodyElse(t *testing.T) {
+	ws := workers.New(workers.Options{Threads: 2, Seed: 1})
+	source := scripts{"worker.star": `
+def short(x):
+    return x
+def long(n):
+    for i in range(n):
+        pass
+`}
+	var failed atomic.Int64
+	n, err := runtime.NewNode(runtime.Config{
+		Name: "n", Scheduler: ws, Programs: runtime.NewPrograms(source.read),
+		Handlers: map[string]func() runtime.Handler{"caller": func() runtime.Handler { return caller{&failed} }},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch := n.HeapWatch()
+	var left atomic.Int32
+	for range 2 {
+		left.Add(1)
+		n.Request(launch(t, n, "caller"), "run", starlark.Tuple{launch(t, n, "worker.star")}, nil, time.Minute, func(_ starlark.Value, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+			left.Add(-1)
+		})
+	}
+	stopped := int64(0)
+	for left.Load() > 0 {
+		stopped += int64(watch.Look("too much"))
+	}
+	if failed.Load() > stopped || stopped == 0 {
+		t.Errorf("handlers that failed: got %d, want no more than were stopped: %d, and some", failed.Load(), stopped)
+	}
+	done := make(chan struct{})
+	n.Stop(0, func() { close(done) })
+	<-done
+	ws.Close()
+}
