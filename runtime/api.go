@@ -57,8 +57,13 @@ type member struct {
 
 func newLibrary(name string, members ...member) *library {
 	l := &library{name: name}
+	l.addMembers(members...)
+	return l
+}
+
+func (l *library) addMembers(members ...member) {
 	for _, m := range members {
-		l.add(m.word, starlark.NewBuiltin(name+"."+m.word, func(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		l.add(m.word, starlark.NewBuiltin(l.name+"."+m.word, func(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 			co, err := current(th, b)
 			if err != nil {
 				return nil, err
@@ -66,7 +71,6 @@ func newLibrary(name string, members ...member) *library {
 			return m.do(co, b, args, kwargs)
 		}))
 	}
-	return l
 }
 
 func (l *library) add(word string, v starlark.Value) {
@@ -120,6 +124,7 @@ func skynetLibrary(log, state starlark.Value) *library {
 		member{"error", skynetError},
 		member{"refuse", skynetRefuse},
 	)
+	l.addMembers(diagnosisWords()...)
 	l.add("pcall", starlark.NewBuiltin("skynet.pcall", skynetPcall))
 	l.add("log", log)
 	l.add("state", state)
@@ -219,7 +224,8 @@ func skynetNewService(co *coroutine, b *starlark.Builtin, args starlark.Tuple, k
 		return nil, err
 	}
 	return co.launch(b, script, args, kwargs, func(spec launchSpec, m message) *CallError {
-		_, err := co.svc.node.launch(co.svc.turn, spec, m)
+		s, err := co.svc.node.launch(co.svc.turn, spec, m)
+		co.waiting.callee = s
 		return err
 	})
 }
@@ -254,6 +260,7 @@ func (co *coroutine) launch(b *starlark.Builtin, script string, args starlark.Tu
 	m := message{source: s, trace: co.traceID(), args: args, body: &extras{kwargs: kwargs}, deadline: co.deadlineFor(s.limits.Launch)}
 	id := s.addWait(callWait, co, nil, m.deadline)
 	m.session = uint64(id)
+	co.waiting.call = id
 	if err := start(spec, m); err != nil {
 		s.waits.take(id)
 		return nil, err
@@ -267,7 +274,7 @@ func skynetUniqueService(co *coroutine, b *starlark.Builtin, args starlark.Tuple
 		return nil, err
 	}
 	return co.launch(b, script, args, kwargs, func(spec launchSpec, m message) *CallError {
-		co.svc.node.launchUnique(co.svc.turn, spec, m)
+		co.waiting.callee = co.svc.node.launchUnique(co.svc.turn, spec, m)
 		return nil
 	})
 }
@@ -360,6 +367,7 @@ func skynetFork(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	if err != nil {
 		return nil, err
 	}
+	j.trace = co.traceID()
 	co.svc.fork(j)
 	return starlark.None, nil
 }
@@ -402,6 +410,7 @@ func skynetTimeout(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwar
 	if err != nil {
 		return nil, err
 	}
+	j.trace = co.traceID()
 	s := co.svc
 	id := s.addWait(timerWait, nil, func(o outcome) {
 		if o.late {

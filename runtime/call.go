@@ -38,6 +38,7 @@ func (co *coroutine) call(dest starlark.Value, command string, args starlark.Tup
 		s.waits.take(id)
 		return nil, err
 	}
+	co.waiting.callee, co.waiting.call = callee, id
 	return co.block("call", callee.label)
 }
 

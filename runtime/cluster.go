@@ -87,6 +87,7 @@ type outgoing struct {
 	to       target
 	command  string
 	payload  []byte
+	trace    uint64
 	query    bool // asks for the address of to.name
 }
 
@@ -143,7 +144,7 @@ func (co *coroutine) callRemote(node string, to target, command string, args sta
 	}
 	id := s.addWait(callWait, co, nil, deadline)
 	s.node.cluster.submit(s.turn, node, &outgoing{
-		source: s, session: uint64(id), deadline: deadline, to: to, command: command, payload: payload, query: query,
+		source: s, session: uint64(id), deadline: deadline, to: to, command: command, payload: payload, trace: co.traceID(), query: query,
 	})
 	return co.block("call", node+" "+to.String())
 }
@@ -154,7 +155,7 @@ func (co *coroutine) sendRemote(node string, to target, command string, args sta
 	if err != nil {
 		return fmt.Errorf("send of %q to node %s: %w", command, node, err)
 	}
-	co.svc.node.cluster.submit(co.svc.turn, node, &outgoing{to: to, command: command, payload: payload})
+	co.svc.node.cluster.submit(co.svc.turn, node, &outgoing{to: to, command: command, payload: payload, trace: co.traceID()})
 	return nil
 }
 
@@ -172,7 +173,7 @@ func (out *outgoing) fail(turn *sched.Turn, n *Node, err *CallError) {
 		out.source.answer(turn, out.session, nil, err)
 		return
 	}
-	n.log(levelWarn, "message to another node is lost", "command", out.command, "to", out.to.String(), "error", err.Error())
+	n.log(levelWarn, "message to another node is lost", "trace", TraceID(out.trace), "command", out.command, "to", out.to.String(), "error", err.Error())
 }
 
 // route writes a request to the link of its node, which is opened if there is none.

@@ -49,6 +49,11 @@ type coroutine struct {
 	killed bool
 
 	cancelled bool // the thread was told to stop
+
+	id      uint64     // of the task within its service
+	begun   sched.Time // when the job began
+	waiting waiting    // whom a suspended coroutine waits for
+	watch   watch      // over a handler that runs
 }
 
 // job is what a coroutine runs: a Starlark callable, or Go code.
@@ -156,14 +161,26 @@ func (co *coroutine) begin(svc *Service) {
 	th := co.thread
 	th.Name = svc.label
 	co.charged = th.Steps
+	svc.count.tasks++
+	co.id, co.begun = svc.count.tasks, svc.turn.Now
 	co.allow(svc.limits)
 }
 
 // allow gives the coroutine a fresh budget of steps.
 func (co *coroutine) allow(l *Limits) {
-	th := co.thread
-	co.stepLimit = th.Steps + l.Steps
-	th.SetMaxExecutionSteps(min(th.Steps+l.Slice, co.stepLimit))
+	co.stepLimit = co.thread.Steps + l.Steps
+	co.watch.spent = 0
+	co.nextSlice(l)
+}
+
+// nextSlice lets the script execute one more slice of its budget.
+func (co *coroutine) nextSlice(l *Limits) {
+	co.watch.sliceEnd = min(co.thread.Steps+l.Slice, co.stepLimit)
+	if p := co.svc.node.profile.Load(); p != nil {
+		co.runToSample(p)
+		return
+	}
+	co.thread.SetMaxExecutionSteps(co.watch.sliceEnd)
 }
 
 // finish delivers the job's outcome: to the caller of a request, to then, or to the log.
@@ -180,7 +197,7 @@ func (co *coroutine) finish(value starlark.Value, err error) {
 	case err != nil:
 		answer := asCallError(err)
 		if answer.Kind == Remote || co.session == 0 { // else the caller is told that its request was refused, which is no failure
-			s.logFailure(co.job.what, err)
+			co.logFailure(err)
 		}
 		co.answer(nil, answer)
 	case co.session != 0:
@@ -205,6 +222,7 @@ func (co *coroutine) answer(value starlark.Value, err *CallError) {
 func (co *coroutine) recycle() {
 	co.svc, co.job, co.source, co.deadline, co.trace = nil, job{}, nil, 0, 0
 	co.session, co.killed = 0, false
+	co.waiting.callee = nil
 	if co.cancelled {
 		co.cancelled = false
 		co.thread.Uncancel()
@@ -213,24 +231,32 @@ func (co *coroutine) recycle() {
 
 // charge tells the turn what the script has executed so far, so that virtual clocks and sends stand where the script is.
 func (co *coroutine) charge() {
-	co.svc.turn.Steps += co.thread.Steps - co.charged
+	steps := co.thread.Steps - co.charged
 	co.charged = co.thread.Steps
+	co.svc.turn.Steps += steps
+	co.svc.count.steps += steps
 }
 
 // onMaxSteps is called by the interpreter when a slice of steps is used up: the worker is handed back, or the handler is
-// stopped if that was the last slice of its budget.
+// stopped if that was the last slice of its budget. A profile makes it come in between, too.
 func onMaxSteps(th *starlark.Thread) {
 	co := th.Local(coroutineKey).(*coroutine)
+	if co.sampled() {
+		return
+	}
 	if th.Steps >= co.stepLimit {
 		co.cancelled = true
 		th.Cancel(fmt.Sprintf("step budget of %d exceeded (endless loop?)", co.svc.limits.Steps))
 		return
 	}
-	th.SetMaxExecutionSteps(min(th.Steps+co.svc.limits.Slice, co.stepLimit))
+	co.nextSlice(co.svc.limits)
+	co.watchSlow()
 	if !co.yield(preempted) || co.killed || co.svc.node.ending.Load() {
 		co.killed, co.cancelled = true, true
 		th.Cancel(errKilled.Error())
+		return
 	}
+	co.watch.resumed = co.svc.node.sched.Now()
 }
 
 // block suspends the coroutine until its wait entry is completed, or killed. The caller has made the entry. A handler that
@@ -242,7 +268,7 @@ func (co *coroutine) block(what, target string) (starlark.Value, error) {
 	co.what, co.target = what, target
 	alive := co.yield(blocked)
 	v, err := co.value, co.err
-	co.value, co.err, co.what, co.target = nil, nil, "", ""
+	co.value, co.err, co.what, co.target, co.waiting.behind = nil, nil, "", "", nil
 	if !alive || co.killed {
 		co.killed = true
 		return nil, errKilled

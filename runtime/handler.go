@@ -64,7 +64,7 @@ func (c *Context) Sleep(d time.Duration) error {
 
 // Fork runs f as a coroutine of its own after this handler has blocked or returned.
 func (c *Context) Fork(what string, f func(*Context) error) {
-	c.co.svc.fork(job{what: what, native: func(co *coroutine) (starlark.Value, error) {
+	c.co.svc.fork(job{what: what, trace: c.co.traceID(), native: func(co *coroutine) (starlark.Value, error) {
 		return starlark.None, f(&Context{co: co})
 	}})
 }
@@ -82,7 +82,7 @@ func (c *Context) Exit() { c.co.svc.end(Reason{Kind: Exited}) }
 func (c *Context) Rand() *sched.Stream { return c.co.svc.stream() }
 
 // Log writes a log line at level info; attrs are alternating keys and values.
-func (c *Context) Log(msg string, attrs ...any) { c.co.svc.log(levelInfo, msg, attrs...) }
+func (c *Context) Log(msg string, attrs ...any) { c.co.log(levelInfo, msg, attrs...) }
 
 // offload hands work to the scheduler and suspends the coroutine until it is done.
 func (co *coroutine) offload(what string, work func() error) error {

@@ -25,6 +25,9 @@ type Limits struct {
 	Call time.Duration
 	// Launch is the deadline of newservice; default 30 s.
 	Launch time.Duration
+	// Slow is how long a handler may run without blocking before the log says so; default 100 ms. Only handlers that run
+	// for several slices are measured.
+	Slow time.Duration
 	// ReadBuffer is the number of unread bytes at which a socket stops reading; default 128 KiB.
 	ReadBuffer int
 }
@@ -36,6 +39,7 @@ func (l Limits) WithDefaults() Limits {
 	l.Slice = cmp.Or(l.Slice, 10_000)
 	l.Call = cmp.Or(l.Call, 5*time.Second)
 	l.Launch = cmp.Or(l.Launch, 30*time.Second)
+	l.Slow = cmp.Or(l.Slow, 100*time.Millisecond)
 	l.ReadBuffer = cmp.Or(l.ReadBuffer, 128<<10)
 	return l
 }
@@ -60,8 +64,10 @@ func parseLimits(v starlark.Value, node *Limits) (*Limits, error) {
 			return err
 		case "call":
 			return positiveDuration(v, &l.Call)
+		case "slow":
+			return positiveDuration(v, &l.Slow)
 		}
-		return unknownSetting(name, "mailbox", "steps", "call")
+		return unknownSetting(name, "mailbox", "steps", "call", "slow")
 	})
 	return &l, err
 }

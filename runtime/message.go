@@ -23,6 +23,7 @@ const (
 // but what the sender's script already allocated for the arguments.
 type message struct {
 	kind     kind
+	timed    bool   // mailbox.timedAt is when it was put
 	session  uint64 // of the caller; 0 when no reply is wanted
 	deadline sched.Time
 	trace    uint64 // what the request belongs to, see [Node.nextTrace]; 0 for nothing yet
@@ -64,6 +65,12 @@ type mailbox struct {
 	busy   bool
 	closed bool
 
+	// A sample of how long messages wait, one at a time.
+	puts    uint32
+	timedAt sched.Time // when the message that is timed was put; 0 if none is
+	clock   sched.Scheduler
+	refused uint64 // requests refused because the mailbox was full
+
 	urgent   []message // events to run between two steps, see Service.interrupt
 	sentence Reason    // why the service was killed
 }
@@ -86,13 +93,18 @@ func (b *mailbox) put(m *message) putResult {
 		b.mu.Unlock()
 		return putClosed
 	case m.kind == request && b.n >= b.limit:
+		b.refused++
 		b.mu.Unlock()
 		return putFull
 	}
 	if b.n == len(b.ring) {
 		b.resize(max(4, 2*len(b.ring)))
 	}
-	b.ring[(b.head+b.n)&(len(b.ring)-1)] = *m
+	slot := &b.ring[(b.head+b.n)&(len(b.ring)-1)]
+	*slot = *m
+	if b.puts++; b.puts%sampleEvery == 0 {
+		b.time(slot)
+	}
 	b.n++
 	ready := !b.busy
 	b.busy = true

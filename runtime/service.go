@@ -28,11 +28,14 @@ type Service struct {
 
 	limits *Limits // the node's, unless the launch gave others
 
-	depth    int       // how many services waited in init for this one when it was launched
-	starting bool      // init has not returned: requests wait in deferred
-	deferred []message // requests that came before init returned
-	ending   bool      // the service dies at the end of this step
-	reason   Reason    // why, once it is ending
+	count counts // what the service has done
+
+	depth    int        // how many services waited in init for this one when it was launched
+	starting bool       // init has not returned: requests wait in deferred
+	initial  *coroutine // runs init, while starting
+	deferred []message  // requests that came before init returned
+	ending   bool       // the service dies at the end of this step
+	reason   Reason     // why, once it is ending
 	signals  atomic.Uint32
 
 	runq      runQueue   // what to do before the next message: forks and woken coroutines
@@ -152,6 +155,7 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 			return false
 		}
 		turn.Messages++ // before the work, so that what it sends leaves after its cost
+		began := s.count.begin(s.node.sched)
 		switch {
 		case s.preempted != nil:
 			co := s.preempted
@@ -169,6 +173,9 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 			}
 			s.handle(&m)
 		}
+		if began != 0 {
+			s.count.end(s.node.sched, began)
+		}
 		if s.preempted != nil {
 			return true
 		}
@@ -183,6 +190,12 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 }
 
 func (s *Service) handle(m *message) {
+	if m.timed {
+		s.count.noteDelay(s.mail.delay(s.node.sched))
+	}
+	if m.kind < tick {
+		s.count.messages++
+	}
 	switch m.kind {
 	case request:
 		if s.starting {
@@ -228,10 +241,11 @@ func (s *Service) dispatch(m *message) {
 	co := s.node.coroutines.get(s.turn.Worker)
 	if err := s.commandJob(m, &co.job); err != nil {
 		s.node.coroutines.put(s.turn.Worker, co)
+		s.count.refused++
 		if m.session != 0 {
 			m.source.answer(s.turn, m.session, nil, err)
 		} else {
-			s.log(levelWarn, "message refused", "command", m.command, "error", err.Error())
+			s.log(levelWarn, "message refused", "trace", TraceID(m.trace), "command", m.command, "error", err.Error())
 		}
 		return
 	}
@@ -275,8 +289,7 @@ func (s *Service) commandJob(m *message, j *job) *CallError {
 // resume switches to a coroutine and deals with how it comes back.
 func (s *Service) resume(co *coroutine) {
 	sig, alive := co.next()
-	s.turn.Steps += co.thread.Steps - co.charged
-	co.charged = co.thread.Steps
+	co.charge()
 	if sig == done || !alive {
 		s.unlist(co)
 		co.recycle()
@@ -341,8 +354,15 @@ func (s *Service) wake(id waitID, value starlark.Value, err error) bool {
 // addWait makes an entry in the wait table and sets the alarm if its deadline is the first.
 func (s *Service) addWait(kind waitKind, co *coroutine, fire func(outcome), deadline sched.Time) waitID {
 	id := s.waits.add(kind, co, fire, deadline)
-	if deadline != 0 && (s.alarmAt == 0 || deadline < s.alarmAt) {
-		s.setAlarm(deadline)
+	at := deadline
+	if co != nil && (kind == callWait || kind == behindWait) {
+		co.waiting.begin(s.turn.Now)
+		if at == 0 || at > co.waiting.probeAt {
+			at = co.waiting.probeAt
+		}
+	}
+	if at != 0 && (s.alarmAt == 0 || at < s.alarmAt) {
+		s.setAlarm(at)
 	}
 	return id
 }
@@ -374,7 +394,11 @@ func (s *Service) expire() {
 		}
 		s.runq.push(runnable{co: w.co})
 	}
-	if at := s.waits.earliest(); at != 0 && (s.alarmAt == 0 || at < s.alarmAt) {
+	at := s.waits.earliest()
+	if next := s.chase(now); next != 0 && (at == 0 || next < at) {
+		at = next
+	}
+	if at != 0 && (s.alarmAt == 0 || at < s.alarmAt) {
 		s.setAlarm(at)
 	}
 }
@@ -388,6 +412,7 @@ func (s *Service) begin(m *message) {
 		x = &extras{}
 	}
 	co := s.node.coroutines.get(s.turn.Worker)
+	s.initial = co
 	co.source, co.session, co.deadline, co.trace = m.source, m.session, m.deadline, m.trace
 	args := m.args
 	co.job = job{
@@ -421,7 +446,7 @@ func (s *Service) initialise(co *coroutine, args starlark.Tuple, kwargs []starla
 
 // started is told how init ended.
 func (s *Service) started(co *coroutine, err error) {
-	s.starting = false
+	s.starting, s.initial = false, nil
 	if err == nil {
 		co.answer(s.addr, nil)
 		for i := range s.deferred {
@@ -436,7 +461,7 @@ func (s *Service) started(co *coroutine, err error) {
 		return
 	}
 	s.end(Reason{Kind: Failed, Message: "init: " + err.Error()})
-	s.logFailure("init", err)
+	co.logFailure(err)
 	co.answer(nil, asCallError(err))
 }
 

@@ -16,21 +16,22 @@ type uniqueLaunch struct {
 	waiting []message // the start messages of those who wait
 }
 
-// launchUnique answers m with the address of the script's unique service, which it launches if there is none.
-func (n *Node) launchUnique(turn *sched.Turn, spec launchSpec, m message) {
+// launchUnique answers m with the address of the script's unique service, which it launches if there is none. It returns
+// the service, as far as it is there.
+func (n *Node) launchUnique(turn *sched.Turn, spec launchSpec, m message) *Service {
 	script := spec.script
 	n.mu.Lock()
 	u := n.unique[script]
 	if u != nil {
-		ready := u.ready
+		ready, svc := u.ready, u.svc
 		if !ready {
 			u.waiting = append(u.waiting, m)
 		}
 		n.mu.Unlock()
 		if ready {
-			m.source.answer(turn, m.session, u.svc.addr, nil)
+			m.source.answer(turn, m.session, svc.addr, nil)
 		}
-		return
+		return svc
 	}
 	u = &uniqueLaunch{node: n, script: script, waiting: []message{m}}
 	n.unique[script] = u
@@ -39,11 +40,24 @@ func (n *Node) launchUnique(turn *sched.Turn, spec launchSpec, m message) {
 	svc, err := n.launch(turn, spec, m)
 	if err != nil {
 		u.answer(turn, 1, nil, err)
-		return
+		return nil
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	u.svc = svc
+	return svc
+}
+
+// serves tells whether the launch was asked for by a session of a service that still waits for it.
+func (u *uniqueLaunch) serves(caller *Service, session uint64) bool {
+	u.node.mu.Lock()
+	defer u.node.mu.Unlock()
+	for i := range u.waiting {
+		if u.waiting[i].session == session && u.waiting[i].source == caller {
+			return true
+		}
+	}
+	return false
 }
 
 // answer ends the launch for everybody who waits for it.

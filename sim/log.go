@@ -140,18 +140,30 @@ func (h *logHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
 // WithGroup is not needed by nodes.
 func (h *logHandler) WithGroup(string) slog.Handler { return h }
 
-// lineOf prints the message and the attributes but the node's name, which the report has already.
+// lineOf prints the message and the attributes but the node's name, which the report has already, and the marks.
 func lineOf(r slog.Record) string {
 	var b strings.Builder
 	b.WriteString(r.Message)
 	r.Attrs(func(a slog.Attr) bool {
-		if a.Key != "node" {
+		if a.Key != "node" && !isMark(a.Value) {
 			b.WriteString(" " + a.Key + "=")
 			b.WriteString(textOf(a.Value))
 		}
 		return true
 	})
 	return b.String()
+}
+
+// isMark tells whether an attribute says what a line belongs to, rather than what has happened.
+func isMark(v slog.Value) bool {
+	if v.Kind() != slog.KindAny {
+		return false
+	}
+	switch v.Any().(type) {
+	case runtime.TraceID, runtime.SessionID:
+		return true
+	}
+	return false
 }
 
 func textOf(v slog.Value) string {
@@ -168,7 +180,9 @@ func textOf(v slog.Value) string {
 func attributesOf(r slog.Record) []attribute {
 	attrs := make([]attribute, 0, r.NumAttrs())
 	r.Attrs(func(a slog.Attr) bool {
-		attrs = append(attrs, attribute{a.Key, snapshot(a.Value)})
+		if !isMark(a.Value) {
+			attrs = append(attrs, attribute{a.Key, snapshot(a.Value)})
+		}
 		return true
 	})
 	return attrs

@@ -200,14 +200,7 @@ func (m *machine) waits() []string {
 	if !m.up() {
 		return []string{m.name + " is down"}
 	}
-	var lines []string
-	for _, wait := range m.node.Waits() {
-		line := fmt.Sprintf("%s waits in %s", wait.Service, wait.What)
-		if wait.Target != "" {
-			line += " for " + wait.Target
-		}
-		lines = append(lines, line)
-	}
+	lines := m.node.Waits().Lines()
 	if m.paused > 0 {
 		lines = append(lines, m.name+" is paused")
 	}
