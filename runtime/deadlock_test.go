@@ -132,7 +132,7 @@ def init(before = None):
 
 def relay(path):
     if not path:
-        skynet.sleep(random.choice([0.2, 1.2, 1.7]))
+        skynet.sleep(random.choice([0.2, 1.2]))
         return "slept"
     skynet.sleep(random.choice([0, 0.1, 0.7]))
     return skynet.call(path[0], "relay", path[1:], timeout = 60)

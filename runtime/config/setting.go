@@ -42,10 +42,10 @@ func Settings() []Setting {
 			func(c *Config) starlark.Value { return starlark.String(c.Drain.String()) },
 		},
 		{
-			"limits", `{"mailbox": 65536, "steps": 100000000, "slice": 10000, "call": "5s", "launch": "30s", "read_buffer": 131072}`, "as in the form",
+			"limits", `{"mailbox": 65536, "steps": 100000000, "slice": 10000, "call": "5s", "launch": "30s", "slow": "100ms", "read_buffer": 131072}`, "as in the form",
 			"`mailbox`: requests a mailbox holds before senders get `overload`. `steps`: Starlark steps for one message before its handler is stopped. " +
 				"`slice`: steps before a handler makes way for others. `call`, `launch`: the deadline of a call that gives none, and of `newservice`. " +
-				"`read_buffer`: unread bytes at which a socket stops reading",
+				"`slow`: how long a handler may run without blocking before the log says so. `read_buffer`: unread bytes at which a socket stops reading",
 			setLimits, getLimits,
 		},
 		{
@@ -183,6 +183,7 @@ func setLimits(c *Config, v starlark.Value) error {
 		field{"slice", func(v starlark.Value) error { return number(&l.Slice, v, 100, 1<<30) }},
 		field{"call", func(v starlark.Value) error { return duration(&l.Call, v) }},
 		field{"launch", func(v starlark.Value) error { return duration(&l.Launch, v) }},
+		field{"slow", func(v starlark.Value) error { return duration(&l.Slow, v) }},
 		field{"read_buffer", func(v starlark.Value) error { return number(&l.ReadBuffer, v, 1024, 1<<30) }},
 	)
 }
@@ -190,7 +191,8 @@ func setLimits(c *Config, v starlark.Value) error {
 func getLimits(c *Config) starlark.Value {
 	l := c.Limits
 	return dict(pair("mailbox", starlark.MakeInt(l.Mailbox)), pair("steps", starlark.MakeUint64(l.Steps)), pair("slice", starlark.MakeUint64(l.Slice)),
-		pair("call", starlark.String(l.Call.String())), pair("launch", starlark.String(l.Launch.String())), pair("read_buffer", starlark.MakeInt(l.ReadBuffer)))
+		pair("call", starlark.String(l.Call.String())), pair("launch", starlark.String(l.Launch.String())),
+		pair("slow", starlark.String(l.Slow.String())), pair("read_buffer", starlark.MakeInt(l.ReadBuffer)))
 }
 
 // levels are the words for the log's levels.
