@@ -245,7 +245,7 @@ func TestProfileOfARunIsDeterministic(t *testing.T) {
 		}
 		return out.String()
 	}
-	if one() != one() {
+	if first, second := one(), one(); first != second {
 		t.Error("two runs of a seed: got two profiles, want one")
 	}
 }
@@ -275,5 +275,24 @@ def watch(a, n):
 		_, err := w.Call("n", "lib/callee", "spin")
 		wantKind(t, err, "remote: lib/callee.star:40:11: ", "step budget of 3000000 exceeded")
 		w.Stop("n", time.Second)
+	})
+}
+
+// TestLookingAtAnotherNode wants it to be refused.
+func TestLookingAtAnotherNode(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(testScripts(t))
+		w.Scripts(map[string]string{"look.star": `
+def look(word):
+    a = cluster.query("b", "lib/callee")
+    return getattr(skynet, word)(a)
+`})
+		w.Cluster("a", "b")
+		w.Node("b", "lib/callee.star")
+		w.Node("a", "look.star")
+		for _, word := range []string{"stat", "mqlen", "task", "info"} {
+			_, err := w.Call("a", "look", "look", word)
+			wantKind(t, err, "denied: skynet."+word+": b:00000003 lives on another node")
+		}
 	})
 }
