@@ -9,7 +9,7 @@ import (
 
 // sampleEvery is how many messages there are to one whose handling and waiting is measured: two readings of the clock cost
 // as much as a small handler.
-const sampleEvery = 64
+const sampleEvery = 256
 
 // counts is what a service has done. It is written in the service's own turns only, by plain stores.
 type counts struct {
@@ -122,14 +122,14 @@ type Stat struct {
 	Deferred    int           // requests that wait for init to return
 	Tasks       int           // handlers that are suspended or running
 	Steps       uint64        // Starlark steps executed
-	CPU         time.Duration // time of a worker, estimated from one in 64 messages
+	CPU         time.Duration // time of a worker, estimated from one in 256 messages
 	Calls       int           // calls that wait for a reply
 	Timers      int           // timers that have not fired
 	Delay       Delay
 	Refused     Refused
 }
 
-// Delay is how long messages have waited in the mailbox. One in 64 is measured, one at a time; the quantiles are at most a
+// Delay is how long messages have waited in the mailbox. One in 256 is measured, one at a time; the quantiles are at most a
 // quarter too long.
 type Delay struct {
 	Samples       uint64
