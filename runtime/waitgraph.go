@@ -96,47 +96,60 @@ type place struct{ service, task uint64 }
 
 // waitGraph connects what the services have said.
 func waitGraph(services []ServiceInfo) WaitGraph {
-	var g WaitGraph
-	handles := make(map[demand]place) // the request, and the handler that has to answer it
-	who := make(map[place]string)
-	index := make(map[place]int)
+	g := graph{handles: make(map[demand]place), who: make(map[place]string), index: make(map[place]int)}
 	for _, s := range services {
-		id := s.Address.id
-		for _, d := range s.deferred {
-			handles[d] = place{id, s.initial}
-		}
-		for _, t := range s.Tasks {
-			at := place{id, t.ID}
-			if t.answers != (demand{}) {
-				handles[t.answers] = at
-			}
-			who[at] = s.label() + " " + t.Command
-			if t.What != "running" && t.What != "ready" {
-				index[at] = len(g.Waits)
-				g.Waits = append(g.Waits, Wait{Service: s.label(), Task: t.ID, Command: t.Command, What: t.What, Target: t.Target, next: -1})
-			}
-		}
+		g.add(s)
 	}
 	for _, s := range services {
 		for _, t := range s.Tasks {
-			i, waits := index[place{s.Address.id, t.ID}]
-			if !waits {
-				continue
-			}
-			on, known := handles[t.awaits]
-			if t.behind != 0 {
-				on, known = place{s.Address.id, t.behind}, true
-			}
-			if !known || t.behind == 0 && on.service != t.callee {
-				continue
-			}
-			g.Waits[i].On = who[on]
-			if j, ok := index[on]; ok {
-				g.Waits[i].next = j
+			if i, waits := g.index[place{s.Address.id, t.ID}]; waits {
+				g.connect(&g.Waits[i], s, t)
 			}
 		}
 	}
-	return g
+	return g.WaitGraph
+}
+
+// graph is a graph in the making.
+type graph struct {
+	WaitGraph
+	handles map[demand]place // a request, and the handler that has to answer it
+	who     map[place]string
+	index   map[place]int // of those that wait
+}
+
+// add makes a node of every handler of a service that waits.
+func (g *graph) add(s ServiceInfo) {
+	id := s.Address.id
+	for _, d := range s.deferred {
+		g.handles[d] = place{id, s.initial}
+	}
+	for _, t := range s.Tasks {
+		at := place{id, t.ID}
+		if t.answers != (demand{}) {
+			g.handles[t.answers] = at
+		}
+		g.who[at] = s.label() + " " + t.Command
+		if t.What != "running" && t.What != "ready" {
+			g.index[at] = len(g.Waits)
+			g.Waits = append(g.Waits, Wait{Service: s.label(), Task: t.ID, Command: t.Command, What: t.What, Target: t.Target, next: -1})
+		}
+	}
+}
+
+// connect finds out on whom w, the wait of a task, depends.
+func (g *graph) connect(w *Wait, s ServiceInfo, t Task) {
+	on, known := g.handles[t.awaits]
+	switch {
+	case t.behind != 0:
+		on = place{s.Address.id, t.behind}
+	case !known || on.service != t.callee:
+		return
+	}
+	w.On = g.who[on]
+	if j, waits := g.index[on]; waits {
+		w.next = j
+	}
 }
 
 func (i ServiceInfo) label() string { return i.Address.String() + " " + i.Script }
