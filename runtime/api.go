@@ -78,8 +78,13 @@ func newLibrary(name string, members ...member) *library {
 // innerLibrary makes a module that everybody may use.
 func innerLibrary(name string, members ...member) *library {
 	l := &library{name: name}
+	l.addMembers(members...)
+	return l
+}
+
+func (l *library) addMembers(members ...member) {
 	for _, m := range members {
-		l.add(m.word, starlark.NewBuiltin(name+"."+m.word, func(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+		l.add(m.word, starlark.NewBuiltin(l.name+"."+m.word, func(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 			co, err := current(th, b)
 			if err != nil {
 				return nil, err
@@ -87,7 +92,6 @@ func innerLibrary(name string, members ...member) *library {
 			return m.do(co, b, args, kwargs)
 		}))
 	}
-	return l
 }
 
 func (l *library) add(word string, v starlark.Value) {
@@ -162,6 +166,7 @@ func skynetLibrary(log, state starlark.Value) *library {
 		member{"error", skynetError},
 		member{"refuse", skynetRefuse},
 	)
+	l.addMembers(diagnosisWords()...)
 	l.add("pcall", starlark.NewBuiltin("skynet.pcall", skynetPcall))
 	l.add("log", log)
 	l.add("state", state)
@@ -264,7 +269,8 @@ func skynetNewService(co *coroutine, b *starlark.Builtin, args starlark.Tuple, k
 }
 
 func (co *coroutine) launchOne(spec launchSpec, m message) *CallError {
-	_, err := co.svc.node.launch(co.svc.turn, spec, m)
+	s, err := co.svc.node.launch(co.svc.turn, spec, m)
+	co.waiting.callee = s
 	return err
 }
 
@@ -314,6 +320,7 @@ func (co *coroutine) launchBy(spec launchSpec, args starlark.Tuple, kwargs []sta
 	}
 	id := s.addWait(callWait, co, nil, m.deadline)
 	m.session = uint64(id)
+	co.waiting.call = id
 	if err := start(spec, m); err != nil {
 		s.waits.take(id)
 		return nil, err
@@ -330,7 +337,7 @@ func skynetUniqueService(co *coroutine, b *starlark.Builtin, args starlark.Tuple
 }
 
 func (co *coroutine) launchUnique(spec launchSpec, m message) *CallError {
-	co.svc.node.launchUnique(co.svc.turn, spec, m)
+	co.waiting.callee = co.svc.node.launchUnique(co.svc.turn, spec, m)
 	return nil
 }
 

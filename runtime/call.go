@@ -30,8 +30,7 @@ func (co *coroutine) call(dest starlark.Value, command string, args starlark.Tup
 }
 
 // ask sends a request whose outcome ends a wait of this service: it resumes the coroutine, or goes to fire if that is not nil.
-// It returns the wait, what waits for room in a
-// full mailbox (see awaitRoom), and what the callee is called.
+// It returns the wait, what waits for room in a full mailbox (see awaitRoom), and what the callee is called.
 func (co *coroutine) ask(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple, deadline sched.Time, fire func(outcome)) (waitID, *blockedSend, string, error) {
 	s := co.svc
 	callee, remote, err := s.node.resolve(dest)
@@ -59,7 +58,9 @@ func (co *coroutine) ask(dest starlark.Value, command string, args starlark.Tupl
 		s.waits.take(id)
 		return 0, nil, "", err
 	}
-	if room != nil && fire != nil {
+	if fire == nil {
+		co.waiting.callee, co.waiting.call = callee, id
+	} else if room != nil {
 		s.waits.refire(id, room.orOverload(fire))
 	}
 	return id, room, callee.label, nil

@@ -87,6 +87,7 @@ type outgoing struct {
 	to       target
 	command  string
 	payload  []byte
+	trace    uint64
 	query    bool // asks for the address of to.name
 }
 
@@ -160,7 +161,7 @@ func (co *coroutine) askRemote(node string, to target, command string, args star
 	}
 	id := s.addWait(callWait, co.unless(fire), fire, deadline)
 	s.node.cluster.submit(s.turn, node, &outgoing{
-		source: s, session: uint64(id), deadline: deadline, to: to, command: command, payload: payload, query: query,
+		source: s, session: uint64(id), deadline: deadline, to: to, command: command, payload: payload, trace: co.traceID(), query: query,
 	})
 	return id, node + " " + to.String(), nil
 }
@@ -174,7 +175,7 @@ func (co *coroutine) sendRemote(node string, to target, command string, args sta
 	if err != nil {
 		return fmt.Errorf("send of %q to node %s: %w", command, node, err)
 	}
-	co.svc.node.cluster.submit(co.svc.turn, node, &outgoing{to: to, command: command, payload: payload})
+	co.svc.node.cluster.submit(co.svc.turn, node, &outgoing{to: to, command: command, payload: payload, trace: co.traceID()})
 	return nil
 }
 
@@ -192,7 +193,7 @@ func (out *outgoing) fail(turn *sched.Turn, n *Node, err *CallError) {
 		out.source.answer(turn, out.session, nil, err)
 		return
 	}
-	n.log(levelWarn, "message to another node is lost", "command", out.command, "to", out.to.String(), "error", err.Error())
+	n.log(levelWarn, "message to another node is lost", "trace", TraceID(out.trace), "command", out.command, "to", out.to.String(), "error", err.Error())
 }
 
 // route writes a request to the link of its node, which is opened if there is none.

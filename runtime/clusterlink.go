@@ -184,7 +184,7 @@ func (l *clusterLink) request(out *outgoing) {
 		l.queue = append(l.queue, out)
 		return
 	}
-	req := link.Request{Name: out.to.name, ID: out.to.id, Command: out.command, Payload: out.payload}
+	req := link.Request{Name: out.to.name, ID: out.to.id, Command: out.command, Trace: out.trace, Payload: out.payload}
 	if out.source != nil {
 		if req.Deadline = out.deadline.Sub(l.cluster.now()); req.Deadline <= 0 {
 			return // the caller has timed out
@@ -253,7 +253,7 @@ func (l *clusterLink) hello(e link.Hello) {
 func (l *clusterLink) serve(e link.Request) {
 	s, err := l.cluster.find(target{name: e.Name, id: e.ID})
 	if err == nil {
-		m := message{kind: kindOf(e), command: e.Command, source: l, session: sessionOf(e), body: &extras{payload: bytes.Clone(e.Payload), from: l.remote}}
+		m := message{kind: kindOf(e), command: e.Command, source: l, session: sessionOf(e), trace: e.Trace, body: &extras{payload: bytes.Clone(e.Payload), from: l.remote}}
 		m.size = requestSize(len(e.Payload))
 		if m.session != 0 {
 			m.deadline = l.cluster.now().Add(min(e.Deadline, maxDuration))
@@ -270,14 +270,14 @@ func (l *clusterLink) serve(e link.Request) {
 	case e.Deadline > 0:
 		l.fail(e.Session, err)
 	default:
-		l.cluster.node.log(levelWarn, "message from another node refused", "from", l.remote, "command", e.Command, "error", err.Error())
+		l.cluster.node.log(levelWarn, "message from another node refused", "trace", TraceID(e.Trace), "from", l.remote, "command", e.Command, "error", err.Error())
 	}
 }
 
 // kindOf tells a request to watch a service from one for the service.
 func kindOf(e link.Request) kind {
 	if e.Command == watchCommand {
-		return watch
+		return watching
 	}
 	return request
 }

@@ -43,7 +43,6 @@ type coroutine struct {
 	answered bool   // by skynet.ret, or the answer was given away: what the handler returns goes nowhere
 
 	// While suspended: what is awaited, and with what the coroutine is resumed.
-	number  uint64           // the service's count of coroutines when it began
 	wait    waitID           // what completes the wait
 	section *criticalSection // that it waits to enter
 	live    int              // index in svc.live, -1 when it has never been suspended
@@ -57,6 +56,11 @@ type coroutine struct {
 	guard     guard
 	seat      *seat  // where the heap watch sees the handler, nil while it does not
 	sitting   uint64 // number of the handler, for the heap watch
+
+	id      uint64     // of the task within its service: the service's count of coroutines when it began
+	begun   sched.Time // when the job began
+	waiting waiting    // whom a suspended coroutine waits for
+	watch   watch      // over a handler that runs
 }
 
 // job is what a coroutine runs: a Starlark callable, or Go code.
@@ -166,17 +170,18 @@ func (co *coroutine) run() {
 // begin prepares the coroutine for its job, which is one of svc.
 func (co *coroutine) begin(svc *Service) {
 	co.svc = svc
-	svc.begun++
-	co.number = svc.begun
 	th := co.thread
 	th.Name = svc.label
 	co.charged = th.Steps
+	svc.count.tasks++
+	co.id, co.begun = svc.count.tasks, svc.turn.Now
 	co.allow(svc.limits)
 }
 
 // allow gives the coroutine a fresh budget of steps.
 func (co *coroutine) allow(l *Limits) {
 	co.stepLimit = co.thread.Steps + l.Steps
+	co.watch.spent = 0
 	co.arm()
 }
 
@@ -198,7 +203,7 @@ func (co *coroutine) finish(value starlark.Value, err error) {
 	case err != nil:
 		answer := asCallError(err)
 		if answer.Kind == Remote || co.session == 0 { // else the caller is told that its request was refused, which is no failure
-			s.logFailure(co.job.what, err)
+			co.logFailure(err)
 		}
 		co.answer(nil, answer)
 	case co.session != 0: // 0 after ret, response and redirect, too
@@ -226,6 +231,7 @@ func (co *coroutine) recycle() {
 	}
 	co.svc, co.job, co.source, co.deadline, co.trace = nil, job{}, nil, 0, 0
 	co.session, co.killed, co.answered, co.sitting = 0, false, false, 0
+	co.waiting.callee = nil
 	if co.cancelled {
 		co.cancelled = false
 		co.thread.Uncancel()
@@ -234,17 +240,23 @@ func (co *coroutine) recycle() {
 
 // charge tells the turn what the script has executed so far, so that virtual clocks and sends stand where the script is.
 func (co *coroutine) charge() {
-	co.svc.turn.Steps += co.thread.Steps - co.charged
+	steps := co.thread.Steps - co.charged
 	co.charged = co.thread.Steps
+	co.svc.turn.Steps += steps
+	co.svc.count.steps += steps
 }
 
-// onMaxSteps is called by the interpreter now and then, to look at the handler's values, and when a slice of steps is used
-// up: then the worker is handed back, or the handler is stopped if that was the last slice of its budget.
+// onMaxSteps is called by the interpreter now and then, to look at the handler's values and to take samples, and when a slice
+// of steps is used up: then the worker is handed back, or the handler is stopped if that was the last slice of its budget.
 func onMaxSteps(th *starlark.Thread) {
 	co := th.Local(coroutineKey).(*coroutine)
+	if th.Steps >= co.guard.lookAt {
+		co.look()
+	}
+	co.sample()
 	if th.Steps < co.guard.sliceEnd {
 		co.sit()
-		co.look()
+		co.nextHook()
 		return
 	}
 	if th.Steps >= co.stepLimit {
@@ -252,13 +264,24 @@ func onMaxSteps(th *starlark.Thread) {
 		return
 	}
 	co.guard.sliceEnd = min(th.Steps+co.svc.limits.Slice, co.stepLimit)
-	co.look()
+	co.nextHook()
+	co.watchSlow()
 	if !co.yield(preempted) || co.killed {
 		co.killed, co.cancelled = true, true
 		th.Cancel(errKilled.Error())
 		return
 	}
 	co.sit()
+	co.watch.resumed = co.svc.node.sched.Now()
+}
+
+// nextHook makes the interpreter call onMaxSteps when the next of its duties is due.
+func (co *coroutine) nextHook() {
+	at := min(co.guard.sliceEnd, co.guard.lookAt)
+	if co.watch.sampleAt != 0 {
+		at = min(at, co.watch.sampleAt)
+	}
+	co.thread.SetMaxExecutionSteps(at)
 }
 
 // block suspends the coroutine until its wait entry is completed, or killed. The caller has made the entry. A handler that
@@ -274,7 +297,7 @@ func (co *coroutine) block(what, target string) (starlark.Value, error) {
 	co.what, co.target = what, target
 	alive := co.yield(blocked)
 	v, err := co.value, co.err
-	co.value, co.err, co.what, co.target = nil, nil, "", ""
+	co.value, co.err, co.what, co.target, co.waiting.behind = nil, nil, "", "", nil
 	if !alive || co.killed {
 		co.killed = true
 		return nil, errKilled

@@ -90,7 +90,8 @@ func (q *criticalSection) enter(co *coroutine, what string, deadline sched.Time)
 	if circle := q.circle(co); circle != nil {
 		return fmt.Errorf("queue: deadlock: %s", strings.Join(circle, ", "))
 	}
-	id := q.svc.addWait(otherWait, co, nil, deadline)
+	id := q.svc.addWait(behindWait, co, nil, deadline)
+	co.waiting.behind = q.owner
 	q.waiting = append(q.waiting, sectionWait{co, id, what})
 	co.section = q
 	v, err := co.block("queue", q.inside)
@@ -150,6 +151,9 @@ func (q *criticalSection) leave(co *coroutine) {
 			q.owner, q.depth, q.inside = next.co, 1, next.what
 			next.co.section = nil // it waits no more
 		}
+	}
+	for _, w := range q.waiting {
+		w.co.waiting.behind = q.owner
 	}
 }
 

@@ -36,6 +36,7 @@ const (
 // guard is what a coroutine knows about the values of its handler.
 type guard struct {
 	sliceEnd uint64 // thread.Steps at which the slice is used up
+	lookAt   uint64 // thread.Steps at which the values are looked at next
 	began    uint64 // thread.Steps when the handler began, or went on after a wait
 	distance uint64 // steps from one look to the next
 	largest  int64  // the size of the largest local at the last look
@@ -46,7 +47,9 @@ func (co *coroutine) arm() {
 	th, g := co.thread, &co.guard
 	g.sliceEnd = min(th.Steps+co.svc.limits.Slice, co.stepLimit)
 	g.began, g.distance, g.largest = th.Steps, denseLook, 0
-	th.SetMaxExecutionSteps(min(th.Steps+firstLook, g.sliceEnd))
+	g.lookAt = th.Steps + firstLook
+	co.sample()
+	co.nextHook()
 }
 
 // look stops the handler if one of its values is too large, and sets the next look.
@@ -74,7 +77,7 @@ func (co *coroutine) look() {
 		g.distance = min(2*g.distance, co.svc.limits.Slice)
 	}
 	g.largest = largest
-	th.SetMaxExecutionSteps(min(th.Steps+g.distance, g.sliceEnd))
+	g.lookAt = th.Steps + g.distance
 }
 
 // distance is how many steps the next look may be away if the largest local may double every seven.

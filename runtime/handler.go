@@ -64,7 +64,7 @@ func (c *Context) Sleep(d time.Duration) error {
 // Fork runs f as a coroutine of its own after this handler has blocked or returned.
 func (c *Context) Fork(what string, f func(*Context) error) {
 	j := goJob(what, f)
-	j.trace = c.co.trace
+	j.trace = c.co.traceID()
 	c.co.svc.fork(j)
 }
 
@@ -97,7 +97,7 @@ func (c *Context) Exit() { c.co.svc.leave(Reason{Kind: Exited}) }
 func (c *Context) Rand() *sched.Stream { return c.co.svc.stream() }
 
 // Log writes a log line at level info; attrs are alternating keys and values.
-func (c *Context) Log(msg string, attrs ...any) { c.co.svc.log(levelInfo, msg, attrs...) }
+func (c *Context) Log(msg string, attrs ...any) { c.co.log(levelInfo, msg, attrs...) }
 
 // offload hands work to the scheduler and suspends the coroutine until it is done.
 func (co *coroutine) offload(what string, work func() error) error {

@@ -20,7 +20,7 @@ func logLibrary() *library {
 				attrs = append(attrs, attribute(string(kw[0].(starlark.String)), kw[1]))
 			}
 			co.charge()
-			co.svc.log(level, words(args), attrs...)
+			co.log(level, words(args), attrs...)
 			return starlark.None, nil
 		}
 	}
@@ -79,7 +79,7 @@ func words(args starlark.Tuple) string {
 // skynetError is Skynet's name for writing a line to the log.
 func skynetError(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	co.charge()
-	co.svc.log(levelError, words(args))
+	co.log(levelError, words(args))
 	return starlark.None, starlark.UnpackArgs(b.Name(), nil, kwargs)
 }
 

@@ -32,6 +32,7 @@ func (s *Service) begin(m *message) {
 		x = &extras{}
 	}
 	co := s.node.coroutines.get(s.turn.Worker)
+	s.initial = co
 	co.source, co.session, co.deadline, co.trace = m.source, m.session, m.deadline, m.trace
 	args := m.args
 	co.job = job{
@@ -66,7 +67,7 @@ func (s *Service) initialise(co *coroutine, args starlark.Tuple, kwargs []starla
 
 // started is told how init ended.
 func (s *Service) started(co *coroutine, err error) {
-	s.starting = false
+	s.starting, s.initial = false, nil
 	if err == nil {
 		co.answer(s.addr, nil)
 		s.admitDeferred()
@@ -78,7 +79,7 @@ func (s *Service) started(co *coroutine, err error) {
 		return
 	}
 	s.end(Reason{Kind: Failed, Message: "init: " + err.Error()})
-	s.logFailure("init", err)
+	co.logFailure(err)
 	co.answer(nil, asCallError(err))
 }
 
@@ -161,9 +162,10 @@ func (s *Service) closing() (dies bool) {
 
 // beginExit runs the exit hook, which may block but not for ever.
 func (s *Service) beginExit() {
-	j := job{what: "exit", then: func(_ starlark.Value, err error) {
+	trace := s.node.nextTrace()
+	j := job{what: "exit", trace: trace, then: func(_ starlark.Value, err error) {
 		if err != nil && err != errKilled {
-			s.logFailure("exit", err)
+			s.logFailure(marks(0, trace), "exit", err)
 		}
 		s.end(s.reason)
 	}}
@@ -270,7 +272,7 @@ func (s *Service) die() {
 func (s *Service) decline(m *message) {
 	switch {
 	case m.session == 0 || m.kind == reply:
-	case m.kind == watch:
+	case m.kind == watching:
 		s.watchers = append(s.watchers, *m)
 	default:
 		m.source.answer(s.turn, m.session, nil, callErrorf(Dead, false, "%s ended before it handled %q", s.label, m.command))

@@ -44,6 +44,9 @@ type Limits struct {
 	Call time.Duration
 	// Launch is the deadline of newservice; default 30 s.
 	Launch time.Duration
+	// Slow is how long a handler may run without blocking before the log says so; default 100 ms. Only handlers that run
+	// for several slices are measured.
+	Slow time.Duration
 	// ReadBuffer is the number of unread bytes at which a socket stops reading; default 128 KiB.
 	ReadBuffer int
 
@@ -80,7 +83,7 @@ func (c CPU) String() string {
 func (l Limits) WithDefaults() Limits {
 	return l.or(Limits{
 		Mailbox: 65_536, MailboxBytes: 64 << 20, Overflow: Refuse, Steps: 100_000_000, Slice: 10_000,
-		Timers: 1_000_000, Calls: 100_000, Handlers: 100_000, Call: 5 * time.Second, Launch: 30 * time.Second,
+		Timers: 1_000_000, Calls: 100_000, Handlers: 100_000, Call: 5 * time.Second, Launch: 30 * time.Second, Slow: 100 * time.Millisecond,
 		ReadBuffer: 128 << 10, Services: 1_000_000,
 	})
 }
@@ -99,6 +102,7 @@ func (l Limits) or(others Limits) Limits {
 	l.Handlers = cmp.Or(l.Handlers, others.Handlers)
 	l.Call = cmp.Or(l.Call, others.Call)
 	l.Launch = cmp.Or(l.Launch, others.Launch)
+	l.Slow = cmp.Or(l.Slow, others.Slow)
 	l.ReadBuffer = cmp.Or(l.ReadBuffer, others.ReadBuffer)
 	l.Services = cmp.Or(l.Services, others.Services)
 	l.Heap = cmp.Or(l.Heap, others.Heap)

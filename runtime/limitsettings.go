@@ -53,6 +53,8 @@ func LimitSettings() []LimitSetting {
 			func(l *Limits) *time.Duration { return &l.Call }),
 		span("launch", "The deadline of `newservice`. Small: services that load much do not start. Large: a launcher waits long for an `init` that hangs.",
 			func(l *Limits) *time.Duration { return &l.Launch }),
+		span("slow", "How long a handler may run without blocking before the log says so. Small: many lines. Large: what makes others wait stays unseen.",
+			func(l *Limits) *time.Duration { return &l.Slow }),
 		count("read_buffer", "bytes", "A socket stops reading at so many unread bytes. Small: more system calls. Large: so much memory for each slow reader.",
 			1024, 1<<30, func(l *Limits) *int { return &l.ReadBuffer }),
 		onNode(count("services", "services", "Services of the node; one more is not launched. Small: launches fail. Large: a leak takes 4 KB for each.",

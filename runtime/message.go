@@ -13,18 +13,19 @@ import (
 type kind uint8
 
 const (
-	request kind = iota // a command from a service, another node or Go code; session 0 wants no reply
-	start               // the first message of a service: run the script, then init
-	watch               // wants to be answered when the service ends
-	reply               // the answer to a call of ours
-	tick                // the service's alarm: some of its deadlines have passed
-	event               // body is a func() to run on the service: network events, finished offloads
+	request  kind = iota // a command from a service, another node or Go code; session 0 wants no reply
+	start                // the first message of a service: run the script, then init
+	watching             // wants to be answered when the service ends
+	reply                // the answer to a call of ours
+	tick                 // the service's alarm: some of its deadlines have passed
+	event                // body is a func() to run on the service: network events, finished offloads
 )
 
 // message is one entry of a mailbox. It is a value: mailboxes hold messages by value so that a send allocates nothing
 // but what the sender's script already allocated for the arguments.
 type message struct {
 	kind     kind
+	timed    bool   // mailbox.timedAt is when it was put
 	size     uint32 // estimated bytes of a request, for the mailbox's bound
 	session  uint64 // of the caller; 0 when no reply is wanted
 	deadline sched.Time
@@ -73,6 +74,11 @@ type mailbox struct {
 	maxBytes    int64
 	overflow    overflow // what only mailboxes that were full need
 
+	// A sample of how long messages wait, one at a time.
+	puts    uint32
+	timedAt sched.Time // when the message that is timed was put; 0 if none is
+	clock   sched.Scheduler
+
 	signals  atomic.Uint32 // what to look at between two steps; written under the lock
 	urgent   []message     // events to run between two steps, see Service.interrupt
 	sentence Reason        // why the service was killed
@@ -106,7 +112,11 @@ func (b *mailbox) put(m *message) putResult {
 	if b.n == len(b.ring) {
 		b.resize(max(4, 2*len(b.ring)))
 	}
-	b.ring[(b.head+b.n)&(len(b.ring)-1)] = *m
+	slot := &b.ring[(b.head+b.n)&(len(b.ring)-1)]
+	*slot = *m
+	if b.puts++; b.puts%sampleEvery == 0 {
+		b.time(slot)
+	}
 	b.n++
 	ready := !b.busy
 	b.busy = true

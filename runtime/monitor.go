@@ -64,7 +64,7 @@ func (s *Service) tellWatchers() {
 // unknown, has the reason Gone. The wait it returns undoes it.
 func (s *Service) watch(of *Address, f func(Reason)) waitID {
 	id := s.addWait(otherWait, nil, func(o outcome) { f(reasonOf(o)) }, 0)
-	m := message{kind: watch, source: s, session: uint64(id)}
+	m := message{kind: watching, source: s, session: uint64(id)}
 	n := s.node
 	if of.node != n.name {
 		n.cluster.submit(s.turn, of.node, &outgoing{

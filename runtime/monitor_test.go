@@ -67,7 +67,8 @@ def exit(why):
 		w.Stop("n", time.Second)
 		var got []string
 		for _, line := range logs() {
-			got = append(got, line.Text[:strings.Index(line.Text, " node=")]+line.Text[strings.LastIndex(line.Text, ".star")+len(".star"):])
+			text := line.Plain
+			got = append(got, text[:strings.Index(text, " node=")]+text[strings.LastIndex(text, ".star")+len(".star"):])
 		}
 		want := "heard i=2|ended i=2 why=stopped|heard i=1|ended i=1 why=stopped|heard i=0|ended i=0 why=stopped|main ends"
 		if text := strings.Join(got, "|"); text != want {

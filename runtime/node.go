@@ -93,6 +93,7 @@ type Node struct {
 	counter  atomic.Uint32
 	lives    atomic.Int64 // how many services there are, those of the runtime included
 	traces   atomic.Uint64
+	profile  atomic.Pointer[stepProfile] // being taken; nil if none is
 
 	traceBase uint32 // the upper half of trace ids
 
@@ -152,6 +153,7 @@ func (n *Node) newService(what string, prog *Program) *Service {
 	s := &Service{node: n, what: what, script: prog}
 	s.addr = &Address{node: n.name, id: id, svc: s}
 	s.label = s.addr.String() + " " + what
+	s.mail.clock = n.sched
 	s.setLimits(&n.limits)
 	n.services.Store(id, s)
 	n.lives.Add(1)
@@ -336,16 +338,6 @@ func (n *Node) log(level slog.Level, msg string, attrs ...any) {
 // log writes a line of a service.
 func (s *Service) log(level slog.Level, msg string, attrs ...any) {
 	s.node.log(level, msg, append([]any{"service", s.label}, attrs...)...)
-}
-
-// logFailure reports a failed handler with its stack.
-func (s *Service) logFailure(what string, err error) {
-	msg, backtrace := describe(err)
-	attrs := []any{"command", what, "error", msg}
-	if backtrace != "" {
-		attrs = append(attrs, "backtrace", "\n"+indent(backtrace))
-	}
-	s.log(levelError, "handler failed", attrs...)
 }
 
 // nextTrace is a new trace id: what a request from outside, a connection or a timer sets off carries it from service to

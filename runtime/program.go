@@ -244,6 +244,6 @@ func loadFromCoroutine(th *starlark.Thread, name string) (starlark.StringDict, e
 func printToLog(th *starlark.Thread, msg string) {
 	if co, ok := th.Local(coroutineKey).(*coroutine); ok {
 		co.charge()
-		co.svc.log(levelInfo, strings.TrimSuffix(msg, "\n"))
+		co.log(levelInfo, strings.TrimSuffix(msg, "\n"))
 	}
 }

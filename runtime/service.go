@@ -28,9 +28,12 @@ type Service struct {
 
 	limits *Limits // the node's, unless the launch gave others
 
-	depth    int       // how many services waited in init for this one when it was launched
-	starting bool      // init has not returned: requests wait in deferred
-	deferred []message // requests that came before init returned
+	count counts // what the service has done
+
+	depth    int        // how many services waited in init for this one when it was launched
+	starting bool       // init has not returned: requests wait in deferred
+	initial  *coroutine // runs init, while starting
+	deferred []message  // requests that came before init returned
 	phase    phase
 	reason   Reason // why it ends, once it does
 
@@ -46,7 +49,6 @@ type Service struct {
 	live      []*coroutine
 	current   *coroutine // the one that runs, or ran last
 	held      int        // responses that were taken and not given
-	begun     uint64     // how many coroutines were begun
 	genid     int64      // the last number given by skynet.genid
 	waits     waits
 	alarm     sched.Timer
@@ -173,6 +175,7 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 			return false
 		}
 		turn.Messages++ // before the work, so that what it sends leaves after its cost
+		began := s.count.begin(s.node.sched)
 		switch {
 		case s.preempted != nil:
 			co := s.preempted
@@ -200,6 +203,9 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 				return false
 			}
 		}
+		if began != 0 {
+			s.count.end(s.node.sched, began)
+		}
 		if s.preempted != nil {
 			break
 		}
@@ -217,6 +223,12 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 }
 
 func (s *Service) handle(m *message) {
+	if m.timed {
+		s.count.noteDelay(s.mail.delay(s.node.sched))
+	}
+	if m.kind < tick {
+		s.count.messages++
+	}
 	switch m.kind {
 	case request:
 		if s.starting || s.phase != alive {
@@ -224,7 +236,7 @@ func (s *Service) handle(m *message) {
 			return
 		}
 		s.dispatch(m)
-	case watch:
+	case watching:
 		s.watchers = append(s.watchers, *m)
 	case start:
 		s.begin(m)
@@ -268,10 +280,11 @@ func (s *Service) dispatch(m *message) {
 	co := s.node.coroutines.get(s.turn.Worker)
 	if err := s.commandJob(m, &co.job); err != nil {
 		s.node.coroutines.put(s.turn.Worker, co)
+		s.count.refused++
 		if m.session != 0 {
 			m.source.answer(s.turn, m.session, nil, err)
 		} else {
-			s.log(levelWarn, "message refused", "command", m.command, "error", err.Error())
+			s.log(levelWarn, "message refused", "trace", TraceID(m.trace), "command", m.command, "error", err.Error())
 		}
 		return
 	}
@@ -319,8 +332,7 @@ func (s *Service) resume(co *coroutine) {
 	if co.seat != nil {
 		co.rise()
 	}
-	s.turn.Steps += co.thread.Steps - co.charged
-	co.charged = co.thread.Steps
+	co.charge()
 	if sig == done || !alive {
 		s.unlist(co)
 		co.recycle()
@@ -398,11 +410,18 @@ func (s *Service) wake(id waitID, value starlark.Value, err error) bool {
 // addWait makes an entry in the wait table and sets the alarm if its deadline is the first.
 func (s *Service) addWait(kind waitKind, co *coroutine, fire func(outcome), deadline sched.Time) waitID {
 	id := s.waits.add(kind, co, fire, deadline)
+	at := deadline
 	if co != nil {
 		co.wait = id
+		if kind == callWait || kind == behindWait {
+			co.waiting.begin(s.turn.Now)
+			if at == 0 || at > co.waiting.probeAt {
+				at = co.waiting.probeAt
+			}
+		}
 	}
-	if deadline != 0 && (s.alarmAt == 0 || deadline < s.alarmAt) {
-		s.setAlarm(deadline)
+	if at != 0 && (s.alarmAt == 0 || at < s.alarmAt) {
+		s.setAlarm(at)
 	}
 	return id
 }
@@ -434,7 +453,11 @@ func (s *Service) expire() {
 		}
 		s.runq.push(runnable{co: w.co})
 	}
-	if at := s.waits.earliest(); at != 0 && (s.alarmAt == 0 || at < s.alarmAt) {
+	at := s.waits.earliest()
+	if next := s.chase(now); next != 0 && (at == 0 || next < at) {
+		at = next
+	}
+	if at != 0 && (s.alarmAt == 0 || at < s.alarmAt) {
 		s.setAlarm(at)
 	}
 }

@@ -354,10 +354,11 @@ func socketListen(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwarg
 
 func (s *Service) serve(k *socket, handler starlark.Callable) {
 	s.addCloser(k)
-	s.fork(job{fn: handler, args: starlark.Tuple{k}, what: handler.Name(), then: func(_ starlark.Value, err error) {
+	trace := s.node.nextTrace()
+	s.fork(job{fn: handler, args: starlark.Tuple{k}, what: handler.Name(), trace: trace, then: func(_ starlark.Value, err error) {
 		k.close()
 		if err != nil && err != errKilled {
-			s.logFailure(handler.Name(), err)
+			s.logFailure(marks(0, trace), handler.Name(), err)
 		}
 	}})
 }

@@ -141,31 +141,3 @@ func (n *Node) Crash() {
 type discard struct{}
 
 func (discard) ReadyFrom(*sched.Turn, sched.Task) {}
-
-// Wait is one coroutine that waits, for reports of who waits for whom.
-type Wait struct {
-	Service string // who
-	What    string // "call", "sleep", "wait", "read", …
-	Target  string // for what, if it is known
-}
-
-// String returns "WHO waits in WHAT for TARGET", without a target that is not known.
-func (w Wait) String() string {
-	line := w.Service + " waits in " + w.What
-	if w.Target != "" {
-		line += " for " + w.Target
-	}
-	return line
-}
-
-// Waits lists the suspended coroutines of all services, in order of the services. It must be called in simulation, while
-// no turn runs.
-func (n *Node) Waits() []Wait {
-	var all []Wait
-	for _, s := range n.Services() {
-		for _, co := range s.live {
-			all = append(all, Wait{Service: s.label, What: co.what, Target: co.target})
-		}
-	}
-	return all
-}

@@ -193,11 +193,11 @@ func (s *Subscription) begin(co *coroutine) (starlark.Value, error) {
 
 // after is told how a handler ended. A failed one is logged, and the next begins all the same.
 func (s *Subscription) after(_ starlark.Value, err error) {
-	if err == errKilled {
+	if err == errKilled && s.svc.phase > draining {
 		return
 	}
-	if err != nil {
-		s.svc.logFailure(s.what, err)
+	if err != nil && err != errKilled {
+		s.svc.logFailure(marks(0, s.svc.current.traceID()), s.what, err)
 	}
 	s.next()
 }

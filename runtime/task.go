@@ -95,11 +95,11 @@ func skynetCancel(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwarg
 }
 
 func (s *Service) cancelNumber(by *coroutine, number uint64) (starlark.Value, error) {
-	if by.number == number {
+	if by.id == number {
 		return nil, by.cancel(by)
 	}
 	for _, co := range s.live {
-		if co.number == number {
+		if co.id == number {
 			return starlark.True, by.cancel(co)
 		}
 	}
@@ -111,7 +111,7 @@ func skynetFork(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	if err != nil {
 		return nil, err
 	}
-	j.trace = co.trace
+	j.trace = co.traceID()
 	j.task = &task{svc: co.svc, what: j.what}
 	co.svc.fork(j)
 	return j.task, nil

@@ -55,7 +55,7 @@ func skynetTimeout(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwar
 	if err := co.svc.roomForTimer(); err != nil {
 		return nil, err
 	}
-	j.trace = co.trace
+	j.trace = co.traceID()
 	t := &timerValue{svc: co.svc, job: j}
 	t.id = co.svc.after(d, co.now(), func() { t.svc.fork(t.job) })
 	return t, nil
@@ -117,6 +117,7 @@ func (t *timerValue) tick() {
 	t.schedule()
 	if !t.busy {
 		t.busy = true
+		t.job.trace = t.svc.node.nextTrace()
 		t.svc.fork(t.job)
 	}
 }
@@ -125,7 +126,7 @@ func (t *timerValue) tick() {
 func (t *timerValue) ran(_ starlark.Value, err error) {
 	t.busy = false
 	if err != nil && err != errKilled {
-		t.svc.logFailure(t.job.what, err)
+		t.svc.logFailure(marks(0, t.job.trace), t.job.what, err)
 	}
 }
 

@@ -20,35 +20,49 @@ type uniqueLaunch struct {
 	waiting  []message // the start messages of those who wait
 }
 
-// launchUnique answers m with the address of the script's unique service, which it launches if there is none.
-func (n *Node) launchUnique(turn *sched.Turn, spec launchSpec, m message) {
+// launchUnique answers m with the address of the script's unique service, which it launches if there is none. It returns
+// the service, as far as it is there.
+func (n *Node) launchUnique(turn *sched.Turn, spec launchSpec, m message) *Service {
 	if err := n.mayLaunch(&spec); err != nil {
 		m.source.answer(turn, m.session, nil, err)
-		return
+		return nil
 	}
 	n.mu.Lock()
 	u := n.uniqueOf(spec.script)
 	if u.ready {
 		n.mu.Unlock()
 		m.source.answer(turn, m.session, u.svc.addr, nil)
-		return
+		return u.svc
 	}
 	u.waiting = append(u.waiting, m)
-	first := !u.launched
+	first, svc := !u.launched, u.svc
 	u.launched = true
 	n.mu.Unlock()
 	if !first {
-		return
+		return svc
 	}
 	m.source, m.session = u, 1
 	svc, err := n.launch(turn, spec, m)
 	if err != nil {
 		u.answer(turn, 1, nil, err)
-		return
+		return nil
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	u.svc = svc
+	return svc
+}
+
+// serves tells whether the launch was asked for by a session of a service that still waits for it.
+func (u *uniqueLaunch) serves(caller *Service, session uint64) bool {
+	u.node.mu.Lock()
+	defer u.node.mu.Unlock()
+	for i := range u.waiting {
+		if u.waiting[i].session == session && u.waiting[i].source == caller {
+			return true
+		}
+	}
+	return false
 }
 
 // uniqueOf is the entry of a script, made if there is none. The node's lock is held.

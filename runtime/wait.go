@@ -36,9 +36,10 @@ type wait struct {
 type waitKind uint8
 
 const (
-	otherWait waitKind = iota // a wake-up, the network, an offload
-	callWait                  // a reply
-	timerWait                 // skynet.timeout, skynet.every
+	otherWait  waitKind = iota // a wake-up, the network, an offload
+	callWait                   // a reply
+	timerWait                  // skynet.timeout, skynet.every
+	behindWait                 // another coroutine of the service, see waiting.behind
 	waitKinds
 )
 
@@ -98,6 +99,12 @@ func (w *waits) take(id waitID) (entry wait, ok bool) {
 
 // refire gives a wait another function to be called.
 func (w *waits) refire(id waitID, fire func(outcome)) { w.slots[uint32(id)].fire = fire }
+
+// holds tells whether the entry id names is the wait of co.
+func (w *waits) holds(id waitID, co *coroutine) bool {
+	i := uint32(id)
+	return int(i) < len(w.slots) && w.slots[i].used && w.slots[i].gen == uint32(id>>32) && w.slots[i].co == co
+}
 
 // earliest is the first deadline, or 0.
 func (w *waits) earliest() sched.Time {

@@ -200,10 +200,7 @@ func (m *machine) waits() []string {
 	if !m.up() {
 		return []string{m.name + " is down"}
 	}
-	var lines []string
-	for _, wait := range m.node.Waits() {
-		lines = append(lines, wait.String())
-	}
+	lines := m.node.Waits().Lines()
 	if m.paused > 0 {
 		lines = append(lines, m.name+" is paused")
 	}

@@ -89,6 +89,7 @@ func TestParseRun(t *testing.T) {
 	}{
 		{"main.star", runOptions{main: "main.star"}, ""},
 		{"main.star --config c.star --node n1 --threads 4", runOptions{main: "main.star", config: "c.star", node: "n1", threads: 4}, ""},
+		{"main.star --profile p", runOptions{main: "main.star", profile: "p"}, ""},
 		{"main.star --print-config", runOptions{main: "main.star", print: true}, ""},
 		{"", runOptions{}, "got 0 operands, want one: the script of the first service"},
 		{"a.star b.star", runOptions{}, "got 2 operands, want one"},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/pflag"
@@ -17,6 +18,7 @@ type runOptions struct {
 	config  string // "" for the defaults
 	node    string // "" for config.DefaultName
 	threads uint64 // workers; 0 means what the configuration says
+	profile string // file for the profile; "" takes none
 	print   bool   // print the configuration instead of running
 }
 
@@ -40,6 +42,7 @@ configuration.`,
 			"skynet run kv.star",
 			"skynet run main.star --config cluster.star --node game1 --threads 4",
 			"skynet run main.star --config cluster.star --node game1 --print-config",
+			"skynet run main.star --profile scripts.pprof",
 		},
 		define: func(flags *pflag.FlagSet) func(*State, []string) error {
 			o := runFlags(flags)
@@ -58,6 +61,7 @@ func runFlags(flags *pflag.FlagSet) *runOptions {
 	flags.StringVar(&o.config, "config", "", "read the configuration of the cluster, a Starlark file, from `FILE`")
 	flags.StringVar(&o.node, "node", "", "be the node `NAME` of the configuration")
 	flags.Var(whole{&o.threads, 1}, "threads", "run services on this many workers (default: one for each processor)")
+	flags.StringVar(&o.profile, "profile", "", "write a profile of the scripts to `FILE` at the end, for \"go tool pprof\"")
 	flags.BoolVar(&o.print, "print-config", false, "print the effective configuration, which is itself a configuration file, and exit")
 	return o
 }
@@ -87,14 +91,23 @@ func run(s *State, o runOptions) error {
 		_, err := fmt.Fprint(s.Stdout, c)
 		return err
 	}
-	return serve.Run(serve.Options{
+	options := serve.Options{
 		Main:    o.main,
 		Config:  c,
 		Shipped: scripts.FS,
 		Signals: s.Signals(),
 		Log:     s.Stderr,
 		Ready:   func(r serve.Ready) { fmt.Fprintln(s.Stdout, r) },
-	})
+	}
+	if o.profile == "" {
+		return serve.Run(options)
+	}
+	f, err := s.Files.Create(o.profile)
+	if err != nil {
+		return inputError{err}
+	}
+	options.Profile = f
+	return errors.Join(serve.Run(options), f.Close())
 }
 
 // configuration is that of the file, with what the flags say in its place.

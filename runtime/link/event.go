@@ -30,6 +30,7 @@ type Request struct {
 	ID       uint64        // its id, if Name is empty
 	Command  string        // what to call
 	Deadline time.Duration // how long the sender will wait; 0 wants no reply
+	Trace    uint64        // what the request belongs to, the same for all that one thing sets off; 0 for nothing
 	Payload  []byte        // the arguments, as wire.AppendArgs encodes them
 }
 
@@ -121,7 +122,7 @@ func (h Hello) append(b []byte) []byte {
 }
 
 func (r Request) append(b []byte) []byte {
-	b = begin(b, typeRequest, 5)
+	b = begin(b, typeRequest, 6)
 	b = msgp.AppendUint64(b, r.Session)
 	if r.Name != "" {
 		b = msgp.AppendString(b, r.Name)
@@ -130,6 +131,7 @@ func (r Request) append(b []byte) []byte {
 	}
 	b = msgp.AppendString(b, r.Command)
 	b = msgp.AppendUint64(b, uint64(r.Deadline))
+	b = msgp.AppendUint64(b, r.Trace)
 	return msgp.AppendBytes(b, r.Payload)
 }
 
@@ -226,7 +228,7 @@ func (f *fields) hello() Event {
 }
 
 func (f *fields) request() Event {
-	f.begin("request", 5)
+	f.begin("request", 6)
 	r := Request{Session: f.uint("session")}
 	if msgp.NextType(f.in) == msgp.StrType {
 		r.Name = f.name("name")
@@ -239,6 +241,7 @@ func (f *fields) request() Event {
 		f.fail("deadline of %d ns, want at most %d", deadline, int64(math.MaxInt64))
 	}
 	r.Deadline = time.Duration(deadline)
+	r.Trace = f.uint("trace")
 	r.Payload = f.bytes("payload")
 	return r
 }

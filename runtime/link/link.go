@@ -28,7 +28,7 @@ import (
 const Magic = "skynet\r\n"
 
 // Version is the version of the protocol. Nodes of different versions refuse each other.
-const Version = 1
+const Version = 2
 
 // The defaults of [Config], and the limits of names.
 const (

@@ -82,7 +82,9 @@ func event(t *testing.T, d *datadriven.TestData) Event {
 	switch d.Cmd {
 	case "request":
 		deadline, _ := time.ParseDuration(arg(d, "deadline"))
-		r := Request{Session: session, Name: arg(d, "to"), Command: arg(d, "command"), Deadline: deadline, Payload: []byte(arg(d, "payload"))}
+		var trace uint64
+		d.MaybeScanArgs(t, "trace", &trace)
+		r := Request{Session: session, Name: arg(d, "to"), Command: arg(d, "command"), Deadline: deadline, Trace: trace, Payload: []byte(arg(d, "payload"))}
 		d.MaybeScanArgs(t, "id", &r.ID)
 		return r
 	case "query":
@@ -252,7 +254,7 @@ func randomEvent(random *sched.Stream) Event {
 	case 0:
 		return Request{Session: session, Name: text, Command: "get", Payload: payload}
 	case 1:
-		return Request{Session: session, ID: random.Uint64(), Command: text, Deadline: time.Duration(random.IntN(1 << 40)), Payload: payload}
+		return Request{Session: session, ID: random.Uint64(), Command: text, Deadline: time.Duration(random.IntN(1 << 40)), Trace: random.Uint64(), Payload: payload}
 	case 2:
 		return Reply{Session: session, Payload: payload}
 	case 3:
@@ -374,8 +376,8 @@ func Example() {
 	_ = b.Send(Failure{Session: 1, Kind: "unreachable", Message: "no service .counter"})
 	pass(b, a)
 	// Output:
-	// link.Hello {Version:1 Node:a Incarnation:1}
-	// link.Hello {Version:1 Node:b Incarnation:1}
+	// link.Hello {Version:2 Node:a Incarnation:1}
+	// link.Hello {Version:2 Node:b Incarnation:1}
 	// link.Query {Session:1 Name:.counter}
 	// link.Failure {Session:1 Kind:unreachable Message:no service .counter Backtrace: Maybe:false}
 }

@@ -71,9 +71,9 @@ func ExampleSolo() {
 	p.Advance(time.Minute)
 	p.Want(`"green"`, "get", "colour")
 	fmt.Println(len(db.Calls()), "calls after", p.Now())
-	fmt.Println(p.Logs()[0])
+	fmt.Println(p.Logs()[0].Plain)
 	// Output:
 	// 1 call of get ("colour",)
 	// 2 calls after 1m0s
-	// INFO forgot everything node=solo service=solo:00000004 solo
+	// forgot everything node=solo service=solo:00000004 solo
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"go.starlark.net/starlark"
+
+	"skynet/runtime"
 )
 
 // Value converts what tests write to Starlark: nil, bool, int, string, []any; Starlark values stay as they are.
@@ -75,6 +77,7 @@ func (o *outcome) get() (starlark.Value, error) {
 type Line struct {
 	Level slog.Level
 	Text  string // the message and its fields: "message key=value …"
+	Plain string // the same without the session and the trace, which say what the line belongs to
 }
 
 // String returns level and text.
@@ -102,14 +105,20 @@ func (l *logs) Enabled(context.Context, slog.Level) bool {
 
 // Handle implements [slog.Handler].
 func (l *logs) Handle(_ context.Context, r slog.Record) error {
-	text := r.Message
+	text, plain := r.Message, r.Message
 	r.Attrs(func(a slog.Attr) bool {
-		text += fmt.Sprintf(" %s=%v", a.Key, a.Value)
+		field := fmt.Sprintf(" %s=%v", a.Key, a.Value)
+		text += field
+		switch a.Value.Any().(type) {
+		case runtime.TraceID, runtime.SessionID:
+		default:
+			plain += field
+		}
 		return true
 	})
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.lines = append(l.lines, Line{Level: r.Level, Text: text})
+	l.lines = append(l.lines, Line{Level: r.Level, Text: text, Plain: plain})
 	return nil
 }
 

@@ -269,7 +269,7 @@ func (w *World) Waits() []runtime.Wait {
 	var all []runtime.Wait
 	if w.Virtual() {
 		for _, name := range w.names() {
-			all = append(all, w.nodes[name].node.Waits()...)
+			all = append(all, w.nodes[name].node.Waits().Waits...)
 		}
 	}
 	return all

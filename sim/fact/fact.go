@@ -32,7 +32,9 @@ type attribute struct {
 func Of(r slog.Record, at sched.Time, node string) Fact {
 	f := Fact{At: at, Level: r.Level, Node: node, Message: r.Message, attrs: make([]attribute, 0, r.NumAttrs())}
 	r.Attrs(func(a slog.Attr) bool {
-		f.attrs = append(f.attrs, attribute{a.Key, snapshot(a.Value)})
+		if !isMark(a.Value) {
+			f.attrs = append(f.attrs, attribute{a.Key, snapshot(a.Value)})
+		}
 		return true
 	})
 	return f
@@ -61,12 +63,24 @@ func (f Fact) Attr(name string) string {
 	return ""
 }
 
-// Text prints the message and the attributes but the node's name, which every report has already.
+// isMark tells whether an attribute says what a line belongs to, rather than what has happened.
+func isMark(v slog.Value) bool {
+	if v.Kind() != slog.KindAny {
+		return false
+	}
+	switch v.Any().(type) {
+	case runtime.TraceID, runtime.SessionID:
+		return true
+	}
+	return false
+}
+
+// Text prints the message and the attributes but the node's name, which every report has already, and the marks.
 func Text(r slog.Record) string {
 	var b strings.Builder
 	b.WriteString(r.Message)
 	r.Attrs(func(a slog.Attr) bool {
-		if a.Key != "node" {
+		if a.Key != "node" && !isMark(a.Value) {
 			b.WriteString(" " + a.Key + "=")
 			b.WriteString(textOf(a.Value))
 		}

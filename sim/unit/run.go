@@ -132,9 +132,7 @@ func (w *world) endless(outcome stepper.Outcome) string {
 // hang fails the test because it does not end.
 func (w *world) hang(msg string) {
 	f := &failure{err: errors.New(msg)}
-	for _, wait := range w.node.Waits() {
-		f.waits = append(f.waits, wait.String())
-	}
+	f.waits = w.node.Waits().Lines()
 	if w.thread != nil {
 		f.err = placedAt(w.thread, msg)
 	}

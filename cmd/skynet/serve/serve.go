@@ -50,6 +50,9 @@ type Options struct {
 	Log io.Writer
 	// Ready is called once, when init of the main script has returned; nil is not called.
 	Ready func(Ready)
+	// Profile receives, when the node has stopped, a gzipped profile of the Starlark code it has run, for `go tool pprof`; nil
+	// takes none.
+	Profile io.Writer
 }
 
 // Ready describes a node that has started.
@@ -83,6 +86,11 @@ func Run(o Options) error {
 	if err != nil {
 		return &StartError{Err: err}
 	}
+	if o.Profile != nil {
+		if err := h.node.StartProfile(); err != nil {
+			return errors.Join(err, h.close())
+		}
+	}
 	started := make(chan error, 1)
 	h.node.Launch(o.Main, mainName, o.Config.Args, o.Config.Kwargs, func(_ *runtime.Address, err error) { started <- err })
 	drain := o.Config.Drain
@@ -98,7 +106,11 @@ func Run(o Options) error {
 	case signal := <-o.Signals:
 		h.log.Info("stopping before init has returned", "signal", signal.String(), "drain", drain)
 	}
-	return h.stop(drain, o.Signals, err)
+	err = h.stop(drain, o.Signals, err)
+	if o.Profile != nil {
+		err = errors.Join(err, h.node.StopProfile(o.Profile))
+	}
+	return err
 }
 
 // house is a node and what is below it.

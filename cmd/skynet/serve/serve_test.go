@@ -1,15 +1,19 @@
 package serve_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"github.com/google/pprof/profile"
 
 	"skynet/cmd/skynet/serve"
 	"skynet/runtime/config"
@@ -228,5 +232,34 @@ log.warn("fields", i = 3, big = 1 << 70, f = 0.5, inf = float("inf"), s = "a b",
 		if v, ok := got[key]; !ok || v != want {
 			t.Errorf("%s = %#v, want %#v", key, v, want)
 		}
+	}
+}
+
+// TestProfile wants the function that works to be in the profile of a run.
+func TestProfile(t *testing.T) {
+	t.Parallel()
+	main := filepath.Join(t.TempDir(), "main.star")
+	if err := os.WriteFile(main, []byte("def _work():\n    for i in range(100000):\n        pass\ndef init():\n    _work()\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Parse("", nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signals := make(chan os.Signal, 1)
+	var out bytes.Buffer
+	err = serve.Run(serve.Options{
+		Main: main, Config: c, Signals: signals, Profile: &out, Ready: func(serve.Ready) { signals <- syscall.SIGTERM },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := profile.Parse(&out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := slices.ContainsFunc(p.Function, func(f *profile.Function) bool { return f.Name == "_work" && f.Filename == main })
+	if !found {
+		t.Errorf("profile: got %v, want _work of %s in it", p, main)
 	}
 }

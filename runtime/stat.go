@@ -1,0 +1,171 @@
+package runtime
+
+import (
+	"math/bits"
+	"time"
+
+	"skynet/sched"
+)
+
+// sampleEvery is how many messages there are to one whose handling and waiting is measured: two readings of the clock cost
+// as much as a small handler.
+const sampleEvery = 256
+
+// counts is what a service has done. It is written in the service's own turns only, by plain stores.
+type counts struct {
+	messages uint64 // requests, replies and the start
+	tasks    uint64 // handlers begun
+	steps    uint64
+	refused  uint64 // requests for commands that may not be called or do not exist
+	rounds   uint32
+	measured time.Duration // of one in sampleEvery rounds
+	delays   *histogram    // nil before the first sample
+}
+
+// begin is called before the service does something; it returns the time if that is to be measured, else 0.
+func (c *counts) begin(clock sched.Scheduler) sched.Time {
+	if c.rounds++; c.rounds%sampleEvery != 0 {
+		return 0
+	}
+	return readClock(clock)
+}
+
+func readClock(clock sched.Scheduler) sched.Time { return max(clock.Now(), 1) }
+
+func (c *counts) end(clock sched.Scheduler, began sched.Time) {
+	c.measured += clock.Now().Sub(began)
+}
+
+// cpu is an estimate of the time the service has run.
+func (c *counts) cpu() time.Duration { return c.measured * sampleEvery }
+
+func (c *counts) noteDelay(d time.Duration) {
+	if c.delays == nil {
+		c.delays = new(histogram)
+	}
+	c.delays.add(d)
+}
+
+// time makes the message in a slot the one whose waiting is measured, unless one is already. The lock is held.
+func (b *mailbox) time(slot *message) {
+	if b.timedAt == 0 && b.clock != nil {
+		slot.timed = true
+		b.timedAt = readClock(b.clock)
+	}
+}
+
+// delay is how long the message that was timed has waited.
+func (b *mailbox) delay(clock sched.Scheduler) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	d := clock.Now().Sub(b.timedAt)
+	b.timedAt = 0
+	return d
+}
+
+// look returns the number of messages in the queue; ok is false once the service has ended.
+func (b *mailbox) look() (queued int, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.n, !b.closed
+}
+
+// histogram counts durations in classes of 2 bits of precision: what it says is at most a quarter too much.
+type histogram struct {
+	classes [4 * 42]uint32 // up to 2^43 ns, two hours and a half
+	n       uint64
+	max     time.Duration
+}
+
+func (h *histogram) add(d time.Duration) {
+	d = max(d, 0)
+	h.classes[min(classOf(d), len(h.classes)-1)]++
+	h.n++
+	h.max = max(h.max, d)
+}
+
+// classOf numbers the classes: 0, 1, 2, 3, then four for each power of two.
+func classOf(d time.Duration) int {
+	if d < 4 {
+		return int(d)
+	}
+	e := bits.Len64(uint64(d)) - 3
+	return 4*e + int(d>>e)
+}
+
+// classEnd is the longest duration of a class.
+func classEnd(class int) time.Duration {
+	if class < 8 {
+		return time.Duration(class)
+	}
+	e := class/4 - 1
+	return time.Duration(class%4+5)<<e - 1
+}
+
+// quantile is the duration that the given share of all, in percent, do not exceed; 0 if there are none.
+func (h *histogram) quantile(percent uint64) time.Duration {
+	rank := (h.n*percent + 99) / 100
+	for class, n := range h.classes {
+		if rank <= uint64(n) {
+			return min(classEnd(class), h.max)
+		}
+		rank -= uint64(n)
+	}
+	return h.max
+}
+
+// Stat is what a service has done and has to do.
+type Stat struct {
+	Messages    uint64        // requests and replies handled
+	Queued      int           // messages in the mailbox
+	QueuedBytes int64         // the estimated size of its requests
+	Deferred    int           // requests that wait for init to return
+	Tasks       int           // handlers that are suspended or running
+	Steps       uint64        // Starlark steps executed
+	CPU         time.Duration // time of a worker, estimated from one in 256 messages
+	Calls       int           // calls that wait for a reply
+	Timers      int           // timers that have not fired
+	Delay       Delay
+	Refused     Refused
+}
+
+// Delay is how long messages have waited in the mailbox. One in 256 is measured, one at a time; the quantiles are at most a
+// quarter too long.
+type Delay struct {
+	Samples       uint64
+	P50, P99, Max time.Duration // 0 without a sample
+}
+
+// Refused counts what a service did not handle, and what it was not let do.
+type Refused struct {
+	Overload  uint64 // requests that found its mailbox full, or too many handlers suspended
+	Dropped   uint64 // requests that made room for younger ones
+	Blocked   uint64 // requests whose senders had to wait for room
+	Command   uint64 // requests for a command that it has not, or that is private
+	Denied    uint64 // what it wanted and has no right to
+	Exceeded  uint64 // calls and timers beyond its limits
+	Throttled uint64 // windows in which it had used up its processor time
+	Stopped   uint64 // handlers stopped for their steps, a value too large, or the node's heap
+}
+
+// stat is called in a turn of the service; self is the coroutine that runs, if one does.
+func (s *Service) stat(self *coroutine) Stat {
+	queued, _ := s.mail.look()
+	l := s.limitCounts()
+	c := &s.count
+	st := Stat{
+		Messages: c.messages, Queued: queued, QueuedBytes: l.RequestBytes, Deferred: len(s.deferred), Tasks: len(s.live), Steps: c.steps, CPU: c.cpu(),
+		Calls: s.waits.count[callWait], Timers: s.waits.count[timerWait],
+		Refused: Refused{
+			Overload: l.Refused, Dropped: l.Dropped, Blocked: l.Blocked, Command: c.refused, Denied: s.Denied(),
+			Exceeded: l.Exceeded, Throttled: l.Throttled, Stopped: l.Stopped,
+		},
+	}
+	if self != nil && self.live < 0 {
+		st.Tasks++
+	}
+	if h := c.delays; h != nil {
+		st.Delay = Delay{Samples: h.n, P50: h.quantile(50), P99: h.quantile(99), Max: h.max}
+	}
+	return st
+}
