@@ -76,17 +76,20 @@ type Workers struct {
 	done      sync.WaitGroup // workers and watcher
 	watch     watcher
 	fires     gate
+	lent      gate // places lent to other goroutines
 	offload   pool
 	headroom  []byte // counts as heap but, never touched, takes no memory
 }
 
-// worker is one goroutine with a queue. Its fields below queue are its own.
+// worker is one goroutine with a queue. Its fields below wake are its own, or while it is parked those of the goroutine
+// that its place is lent to.
 type worker struct {
 	queue queue
 	next  slot
 	all   *Workers
 	index int
 	wake  chan struct{}
+	work  func() // worker.standIn, bound once
 
 	turns    uint // turns run, for looking outside now and then
 	nexts    int  // turns in a row that came from next
@@ -107,9 +110,11 @@ func New(o Options) *Workers {
 	for i := range ws.workers {
 		w := &worker{all: ws, index: i, wake: make(chan struct{}, 1), clockAge: clockEvery}
 		w.turn = sched.Turn{Worker: i, Owner: w}
+		w.work = w.standIn
 		ws.workers[i] = w
 	}
 	ws.fires.init()
+	ws.lent.init()
 	ws.offload.init()
 	for _, w := range ws.workers {
 		ws.done.Go(w.loop)
@@ -129,6 +134,7 @@ func (ws *Workers) Close() {
 		}
 		ws.watch.stop()
 		ws.done.Wait()
+		ws.lent.close()
 		ws.offload.close()
 		ws.fires.close()
 	})

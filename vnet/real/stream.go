@@ -310,7 +310,9 @@ func (s *stream) run() {
 func (s *stream) readAll() (reason error, peerEnded bool) {
 	for {
 		buffer, n, err := s.tr.read()
+		var work func()
 		if n > 0 && s.mayDeliver() {
+			work = s.net.options.lend()
 			s.events.Lock()
 			s.handler.Data(s, (*buffer)[:n])
 			s.events.Unlock()
@@ -318,6 +320,7 @@ func (s *stream) readAll() (reason error, peerEnded bool) {
 		if buffer != nil {
 			buffers.Put(buffer)
 		}
+		returned(work)
 		if errors.Is(err, io.EOF) {
 			if s.mayDeliver() {
 				s.call(func() { s.handler.EOF(s) })

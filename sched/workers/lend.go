@@ -1,0 +1,81 @@
+package workers
+
+import (
+	"time"
+
+	"skynet/sched"
+)
+
+// lendTime is for how long a goroutine that was lent a place begins turns: long against the wake-up of a thread, some 5
+// to 50 µs, short against what the peer of a socket notices when nobody reads it.
+const lendTime = 200 * time.Microsecond
+
+// Lend offers the place of a parked worker to a goroutine that is about to make tasks ready, such as one that has read
+// from a socket. It returns nil if there is no such place, or if somebody is looking for work anyway. Otherwise the
+// goroutine counts as an awake worker, for whose sake [Workers.Ready] wakes no other: it must soon call what it got, once,
+// holding no lock that a task may want. That call runs ready tasks as the worker would, begins no turn after 200 µs, gives
+// the place back and has a worker woken for what is left. So an event is handled on the thread that read it as long as
+// there is nothing else to do.
+//
+// Close waits until the place is given back, and must not be called by who was lent one.
+func (ws *Workers) Lend() (work func()) {
+	if ws.idle.count.Load() == 0 || !ws.searching.CompareAndSwap(0, 1) {
+		return nil
+	}
+	if ws.lent.enter() {
+		if w := ws.idle.pop(); w != nil {
+			return w.work
+		}
+		ws.lent.leave()
+	}
+	ws.found()
+	return nil
+}
+
+// standIn runs tasks in the place of the parked worker w, whose fields are the caller's until it has given the place back.
+func (w *worker) standIn() {
+	defer w.all.lent.leave()
+	w.clockAge = clockEvery // the last turn was long ago
+	if t := w.search(); t != nil {
+		w.all.found()
+		w.all.watch.work()
+		w.help(t)
+	} else {
+		w.all.searching.Add(-1) // who relied on it has queued its task before: giveBack sees it
+	}
+	w.giveBack()
+}
+
+// help runs t and what else there is to do, for a while.
+func (w *worker) help(t sched.Task) {
+	var begun sched.Time
+	for t != nil && !w.all.closed.Load() {
+		w.run(t)
+		if begun == 0 {
+			begun = w.turn.Now
+		}
+		if t = w.local(); t == nil {
+			t = w.search()
+		}
+		if t != nil && w.all.Now().Sub(begun) > lendTime {
+			w.all.outside.push(t)
+			return
+		}
+	}
+}
+
+// giveBack leaves what w has to the other workers and parks it. A parked worker has nothing of its own: it would not look
+// there.
+func (w *worker) giveBack() {
+	ws := w.all
+	if t := w.next.take(); t != nil {
+		ws.outside.push(t)
+	}
+	for t := w.queue.pop(); t != nil; t = w.queue.pop() {
+		ws.outside.push(t)
+	}
+	ws.idle.push(w)
+	if ws.anyWork() {
+		ws.wakeOne()
+	}
+}
