@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"skynet/vnet"
@@ -52,6 +53,10 @@ type stream struct {
 
 	events sync.Mutex // held during every call of the handler
 	ended  bool       // Closed was called; guarded by events
+
+	// held is set while paused, closing, aborted or failure is. The reader looks here first, because mu is held while Write
+	// is in the socket, just when the peer's answer arrives.
+	held atomic.Bool
 
 	mu      sync.Mutex
 	wake    sync.Cond // on mu: the reader waits here while paused and after the peer's end
@@ -125,6 +130,12 @@ func (s *stream) Pause() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.paused = true
+	s.hold()
+}
+
+// hold tells the reader whether it may deliver; mu is held.
+func (s *stream) hold() {
+	s.held.Store(s.paused || s.closing || s.aborted || s.failure != nil)
 }
 
 // Resume implements [vnet.Conn].
@@ -132,6 +143,7 @@ func (s *stream) Resume() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.paused = false
+	s.hold()
 	s.wake.Broadcast()
 }
 
@@ -143,6 +155,7 @@ func (s *stream) Close() {
 		return
 	}
 	s.closing = true
+	s.hold()
 	if s.tr != nil {
 		s.tr.closing(time.Now().Add(s.net.options.CloseTimeout))
 	}
@@ -158,6 +171,7 @@ func (s *stream) Abort() {
 		return
 	}
 	s.aborted = true
+	s.hold()
 	s.backlog = nil
 	if s.tr != nil {
 		s.tr.close(true)
@@ -170,6 +184,7 @@ func (s *stream) fail(err error) {
 	if s.failure == nil {
 		s.failure = err
 	}
+	s.hold()
 	s.backlog = nil
 	s.tr.interrupt()
 	s.wake.Broadcast()
@@ -335,6 +350,9 @@ func (s *stream) readAll() (reason error, peerEnded bool) {
 
 // mayDeliver waits while the stream is paused; it is false when this side has closed.
 func (s *stream) mayDeliver() bool {
+	if !s.held.Load() {
+		return true
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.paused && !s.closing && !s.aborted && s.failure == nil {
