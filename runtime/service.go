@@ -129,12 +129,12 @@ func (s *Service) answer(turn *sched.Turn, session uint64, value starlark.Value,
 	s.post(turn, &message{kind: reply, session: session, value: value, err: err})
 }
 
-// Run handles messages until the budget is used up or nothing is left. The order is: a preempted handler, what the last
-// step made runnable, the next message.
+// Run handles messages until the budget or a slice of steps is used up or nothing is left, so a turn takes two slices at
+// the most. The order is: a preempted handler, what the last step made runnable, the next message.
 func (s *Service) Run(turn *sched.Turn) (more bool) {
 	s.turn = turn
 	var m message
-	for turn.Messages < turn.Budget {
+	for slice := s.node.limits.Slice; turn.Messages < turn.Budget && turn.Steps < slice; {
 		if s.killed.Load() {
 			s.end()
 		}
