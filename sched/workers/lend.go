@@ -10,38 +10,41 @@ import (
 // to 50 µs, short against what the peer of a socket notices when nobody reads it.
 const lendTime = 200 * time.Microsecond
 
-// Lend offers the place of a parked worker to a goroutine that is about to make tasks ready, such as one that has read
-// from a socket. It returns nil if there is no such place, or if somebody is looking for work anyway. Otherwise the
-// goroutine counts as an awake worker, for whose sake [Workers.Ready] wakes no other: it must soon call what it got, once,
-// holding no lock that a task may want. That call runs ready tasks as the worker would, begins no turn after 200 µs, gives
-// the place back and has a worker woken for what is left. So an event is handled on the thread that read it as long as
-// there is nothing else to do.
+// Lend tells that the calling goroutine is about to make tasks ready, because it has read from a socket for example, and
+// would run them. It returns nil if no worker is parked, or somebody is looking for work anyway. Otherwise the goroutine
+// counts as a worker that looks for work, for whose sake [Workers.Ready] wakes no other: it must soon call what it got,
+// once, holding no lock that a task may want. If there is work by then, that call runs it in the place of a parked worker,
+// begins no turn after 200 µs, gives the place back and has a worker woken for what is left. So an event is handled on the
+// thread that read it as long as there is nothing else to do.
 //
 // Close waits until the place is given back, and must not be called by who was lent one.
 func (ws *Workers) Lend() (work func()) {
 	if ws.idle.count.Load() == 0 || !ws.searching.CompareAndSwap(0, 1) {
 		return nil
 	}
-	if ws.lent.enter() {
-		if w := ws.idle.pop(); w != nil {
-			return w.work
-		}
-		ws.lent.leave()
-	}
-	ws.found()
-	return nil
+	return ws.work
 }
 
-// standIn runs tasks in the place of the parked worker w, whose fields are the caller's until it has given the place back.
-func (w *worker) standIn() {
-	defer w.all.lent.leave()
+// standIn runs what is ready in the place of a parked worker, whose fields are the caller's until the place is given back.
+// The caller counts as searching.
+func (ws *Workers) standIn() {
+	if !ws.anyWork() || !ws.lent.enter() {
+		ws.found()
+		return
+	}
+	defer ws.lent.leave()
+	w := ws.idle.pop()
+	if w == nil {
+		ws.found()
+		return
+	}
 	w.clockAge = clockEvery // the last turn was long ago
 	if t := w.search(); t != nil {
-		w.all.found()
-		w.all.watch.work()
+		ws.found()
+		ws.watch.work()
 		w.help(t)
 	} else {
-		w.all.searching.Add(-1) // who relied on it has queued its task before: giveBack sees it
+		ws.searching.Add(-1) // who relied on it has queued its task before: giveBack sees it
 	}
 	w.giveBack()
 }

@@ -61,24 +61,30 @@ const (
 
 // Workers runs tasks on goroutines. It implements [sched.Scheduler]; every method may be called from any goroutine.
 type Workers struct {
-	start   time.Time
-	seed    uint64
-	budget  int
-	workers []*worker
+	start    time.Time
+	seed     uint64
+	budget   int
+	workers  []*worker
+	closed   atomic.Bool
+	closing  sync.Once
+	done     sync.WaitGroup // workers and watcher
+	watch    watcher
+	work     func() // Workers.standIn, bound once
+	fires    gate
+	offload  pool
+	headroom []byte // counts as heap but, never touched, takes no memory
+
+	// What many goroutines write is kept apart from what all of them read.
+	_       [64]byte
 	outside queue // what became ready outside of any turn
+	_       [64]byte
 
 	// Searching workers are awake and have no task; while there is one, no other need be woken, since it wakes the
 	// next when it has found work.
 	searching atomic.Int32
+	_         [64]byte
 	idle      idlers
-	closed    atomic.Bool
-	closing   sync.Once
-	done      sync.WaitGroup // workers and watcher
-	watch     watcher
-	fires     gate
 	lent      gate // places lent to other goroutines
-	offload   pool
-	headroom  []byte // counts as heap but, never touched, takes no memory
 }
 
 // worker is one goroutine with a queue. Its fields below wake are its own, or while it is parked those of the goroutine
@@ -89,7 +95,6 @@ type worker struct {
 	all   *Workers
 	index int
 	wake  chan struct{}
-	work  func() // worker.standIn, bound once
 
 	turns    uint // turns run, for looking outside now and then
 	nexts    int  // turns in a row that came from next
@@ -110,11 +115,11 @@ func New(o Options) *Workers {
 	for i := range ws.workers {
 		w := &worker{all: ws, index: i, wake: make(chan struct{}, 1), clockAge: clockEvery}
 		w.turn = sched.Turn{Worker: i, Owner: w}
-		w.work = w.standIn
 		ws.workers[i] = w
 	}
 	ws.fires.init()
 	ws.lent.init()
+	ws.work = ws.standIn
 	ws.offload.init()
 	for _, w := range ws.workers {
 		ws.done.Go(w.loop)

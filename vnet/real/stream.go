@@ -58,6 +58,8 @@ type stream struct {
 	// is in the socket, just when the peer's answer arrives.
 	held atomic.Bool
 
+	_ [64]byte // what is above belongs to the reader, what is below mostly to who writes, on another processor
+
 	mu      sync.Mutex
 	wake    sync.Cond // on mu: the reader waits here while paused and after the peer's end
 	tr      transport // nil while dialling
