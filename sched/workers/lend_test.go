@@ -150,7 +150,7 @@ func TestCloseWaitsForLent(t *testing.T) {
 	begun, release, left := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	over := false
 	work := lend(t, s)
-	s.Ready(task(func(*sched.Turn) bool { close(begun); <-release; over = true; return true }))
+	s.Ready(task(func(*sched.Turn) bool { close(begun); <-release; over = true; return false }))
 	go func() { work(); close(left) }()
 	<-begun
 	go close(release)
