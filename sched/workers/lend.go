@@ -58,6 +58,7 @@ func (w *worker) help(t sched.Task) {
 			begun = w.turn.Now
 		}
 		if t = w.local(); t == nil {
+			w.clockAge = clockEvery // no task sees a time before it was made ready
 			t = w.search()
 		}
 		if t != nil && w.all.Now().Sub(begun) > lendTime {
