@@ -7,9 +7,11 @@
 //     that worker has nothing else to do. No lock is shared by two workers unless one of them has run out of work.
 //   - A queued task never waits for a long turn while another worker is idle: what the busy worker's queue holds is
 //     stolen at once, what it has reserved to run next after about a millisecond.
+//   - A goroutine that brings work from outside may run it in the place of a parked worker ([Workers.Lend]), for about
+//     200 µs. Whatever is said here of workers holds for it too, and what it leaves a worker is woken for.
 //   - No task starves another: tasks that make each other ready give way to the queue after a bounded number of
 //     turns, and what comes from outside is looked at every few turns.
-//   - [Workers.Close] waits for everything this package has started.
+//   - [Workers.Close] waits for everything this package has started, and for the places it has lent.
 //
 // Timers are Go's own ([time.AfterFunc]): they are precise to well under a millisecond, cost nothing while they are not
 // set, and each fires in a goroutine of its own, so a slow one delays no other.
