@@ -69,7 +69,7 @@ type Coroutines struct {
 	free []freeList // by worker; touched only by that worker
 }
 
-// freeList is padded: every command writes it, and two workers that write the same cache line cost each other a third of
+// freeList is padded: every command writes it, and two workers that write the same cache line cost each other a quarter of
 // their speed.
 type freeList struct {
 	idle []*coroutine
