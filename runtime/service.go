@@ -55,6 +55,7 @@ type Service struct {
 	alarmAt   sched.Time     // when the alarm is set to fire, 0 if it is not
 	parked    *starlark.Dict // token -> waitID of the coroutine in skynet.wait
 	closers   []closer       // sockets and listeners to close at the end
+	out       []byte         // what a socket is writing
 	random    *sched.Stream
 	afterTurn func() // for services of the runtime itself: flush what this turn wrote
 	onDeath   func() // told once the service is dead
@@ -158,15 +159,15 @@ func (s *Service) answer(turn *sched.Turn, session uint64, value starlark.Value,
 	s.post(turn, &message{kind: reply, session: session, value: value, err: err})
 }
 
-// Run handles messages until the budget is used up or nothing is left. The order is: a preempted handler, what the last
-// step made runnable, the next message.
+// Run handles messages until the budget or a slice of steps is used up or nothing is left, so a turn takes two slices at
+// the most. The order is: a preempted handler, what the last step made runnable, the next message.
 func (s *Service) Run(turn *sched.Turn) (more bool) {
 	s.turn = turn
 	if s.meter != nil && !s.meter.begin(s) {
 		return false
 	}
 	var m message
-	for turn.Messages < turn.Budget {
+	for slice := s.node.limits.Slice; turn.Messages < turn.Budget && turn.Steps < slice; {
 		if s.mail.signals.Load() != 0 {
 			s.attend()
 		}

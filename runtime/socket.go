@@ -31,6 +31,7 @@ type socket struct {
 	// Only touched in turns of the service.
 	conn           vnet.Conn
 	reader, writer waitID
+	label          string // what String returns, once it was called
 	shut           bool   // close was called
 	changed        func() // wakes the reader and the writer; made once
 }
@@ -123,49 +124,80 @@ func (k *socket) close() {
 
 func (k *socket) seat() *int { return &k.place }
 
-// matcher finds in a buffer what is to be read: it returns the length of what to return and of what to remove, or 0, 0 if more
-// must come.
-type matcher func(buf []byte, eof bool) (value, consumed int)
+// keepBuffer is up to what size an empty buffer is kept for the bytes to come: an idle socket costs no more than that.
+const keepBuffer = 512
 
-// take removes from the buffer what match finds. A stream that has ended and offers nothing more has ended for the reader.
-func (k *socket) take(match matcher) (data []byte, ended bool) {
+// pattern says what is to be read: a line that ends with separator, or without one exactly n bytes, or for n = 0 whatever
+// there is.
+type pattern struct {
+	n         int
+	separator string
+	limit     int // of a line, or of what may come without a match
+}
+
+// match returns the length of what to return and of what to remove, or 0, 0 if more must come.
+func (p pattern) match(buf []byte, eof bool) (value, consumed int) {
+	switch {
+	case p.separator != "":
+		i := bytes.Index(buf[:min(len(buf), p.limit+len(p.separator))], []byte(p.separator))
+		if i < 0 {
+			return 0, 0
+		}
+		return i, i + len(p.separator)
+	case p.n == 0 || eof && len(buf) < p.n:
+		return len(buf), len(buf)
+	case len(buf) >= p.n:
+		return p.n, p.n
+	}
+	return 0, 0
+}
+
+// take removes from the buffer what matches; data is nil if nothing does, and left how much stays. A stream that has ended
+// and offers nothing more has ended for the reader.
+func (k *socket) take(p pattern) (data starlark.Value, left int, ended bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	value, consumed := match(k.buf, k.eof)
+	value, consumed := p.match(k.buf, k.eof)
 	ended = consumed == 0 && k.eof
 	if consumed > 0 {
-		data = bytes.Clone(k.buf[:value])
-		if data == nil {
-			data = []byte{}
-		}
-		k.buf = k.buf[consumed:]
-		if len(k.buf) == 0 {
-			k.buf = nil
-		}
+		data = starlark.String(k.buf[:value])
+		k.remove(consumed)
 	}
-	if k.paused && (consumed == 0 || len(k.buf) < k.svc.limits.ReadBuffer/2) && !k.closed {
+	left = len(k.buf)
+	if k.paused && (consumed == 0 || left < k.svc.limits.ReadBuffer/2) && !k.closed {
 		k.paused = false
 		k.conn.Resume()
 	}
-	return data, ended
+	return data, left, ended
 }
 
-// read blocks until match is satisfied, the stream ends or the deadline passes. It returns None at the end. limit bounds how
-// much may come without a match.
-func (k *socket) read(co *coroutine, b *starlark.Builtin, timeout time.Duration, limit int, match matcher) (starlark.Value, error) {
+// remove drops the first n bytes of the buffer; the lock is held.
+func (k *socket) remove(n int) {
+	switch {
+	case n < len(k.buf):
+		k.buf = k.buf[n:]
+	case cap(k.buf) <= keepBuffer:
+		k.buf = k.buf[:0]
+	default:
+		k.buf = nil
+	}
+}
+
+// read blocks until the pattern matches, the stream ends or the deadline passes. It returns None at the end.
+func (k *socket) read(co *coroutine, b *starlark.Builtin, timeout time.Duration, p pattern) (starlark.Value, error) {
 	if k.reader != 0 {
 		return nil, fmt.Errorf("%s: another coroutine is reading this socket", b.Name())
 	}
 	deadline := deadlineAfter(co, timeout)
 	for {
-		data, ended := k.take(match)
+		data, left, ended := k.take(p)
 		switch {
 		case data != nil:
-			return starlark.String(data), nil
+			return data, nil
 		case ended || k.shut:
 			return starlark.None, nil
-		case k.pending() > limit:
-			return nil, fmt.Errorf("%s: got more than %d bytes without an end", b.Name(), limit)
+		case left > p.limit:
+			return nil, fmt.Errorf("%s: got more than %d bytes without an end", b.Name(), p.limit)
 		}
 		k.reader = co.svc.addWait(otherWait, co, nil, deadline)
 		v, err := co.block("read", k.String())
@@ -186,19 +218,13 @@ func deadlineAfter(co *coroutine, timeout time.Duration) sched.Time {
 	return co.now().Add(timeout)
 }
 
-func (k *socket) pending() int {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return len(k.buf)
-}
-
 // write sends data; while the peer is slow it blocks. False says that the stream is gone.
-func (k *socket) write(co *coroutine, b *starlark.Builtin, timeout time.Duration, data []byte) (starlark.Value, error) {
+func (k *socket) write(co *coroutine, b *starlark.Builtin, timeout time.Duration, data string) (starlark.Value, error) {
 	if k.writer != 0 {
 		return nil, fmt.Errorf("%s: another coroutine is writing this socket", b.Name())
 	}
 	co.charge()
-	full, err := k.conn.Write(data)
+	full, err := k.send(data)
 	if err != nil || k.shut {
 		return starlark.False, nil
 	}
@@ -219,6 +245,20 @@ func (k *socket) write(co *coroutine, b *starlark.Builtin, timeout time.Duration
 	return starlark.Bool(!k.closed), nil
 }
 
+// send gives data to the network by way of a buffer of the service: the network takes a copy of what it cannot send.
+func (k *socket) send(data string) (full bool, err error) {
+	s := k.svc
+	s.out = append(s.out[:0], data...)
+	full, err = k.conn.Write(s.out)
+	if cap(s.out) > keepOut {
+		s.out = nil
+	}
+	return full, err
+}
+
+// keepOut is up to what size a service keeps its buffer for writing.
+const keepOut = 4 << 10
+
 func (k *socket) remote() string {
 	if k.conn == nil {
 		return "nobody"
@@ -226,8 +266,13 @@ func (k *socket) remote() string {
 	return k.conn.RemoteAddr()
 }
 
-// String names the peer.
-func (k *socket) String() string { return "socket(" + k.remote() + ")" }
+// String names the peer. Scripts have a socket only once it is connected, when its peer's address stays the same.
+func (k *socket) String() string {
+	if k.label == "" {
+		k.label = "socket(" + k.remote() + ")"
+	}
+	return k.label
+}
 
 // Type returns "socket".
 func (k *socket) Type() string { return "socket" }
@@ -307,183 +352,4 @@ func (s *Service) removeCloser(c closer) {
 	s.closers[last] = nil
 	s.closers = s.closers[:last]
 	*c.seat() = -1
-}
-
-func socketLibrary() *library {
-	return newLibrary(
-		"socket",
-		member{"listen", socketListen},
-		member{"open", socketOpen},
-		member{"read", socketRead},
-		member{"readline", socketReadline},
-		member{"write", socketWrite},
-		member{"close", socketClose},
-	)
-}
-
-// socketListen accepts streams and runs handler(socket) for each in a coroutine of its own; when the handler returns, its
-// socket is closed.
-func socketListen(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var address string
-	var handler starlark.Callable
-	protocol := vnet.TCP
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "address", &address, "handler", &handler, "protocol?", &protocol); err != nil {
-		return nil, err
-	}
-	s := co.svc
-	if s.node.net == nil {
-		return nil, fmt.Errorf("%s: node %s has no network", b.Name(), s.node.name)
-	}
-	l, err := s.node.net.Listen(protocol, address, func(c vnet.Conn) vnet.Handler {
-		k := newSocket(s)
-		k.conn = c
-		ended := goCaller(func(starlark.Value, *CallError) { c.Close() }) // the service has, before it knew of the stream
-		m := message{kind: event, body: func() { s.serve(k, handler) }, source: ended, session: 1}
-		if s.post(nil, &m) == putClosed {
-			return nil
-		}
-		return k
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	v := &listener{svc: s, l: l}
-	s.addCloser(v)
-	return v, nil
-}
-
-func (s *Service) serve(k *socket, handler starlark.Callable) {
-	s.addCloser(k)
-	trace := s.node.nextTrace()
-	s.fork(job{fn: handler, args: starlark.Tuple{k}, what: handler.Name(), trace: trace, then: func(_ starlark.Value, err error) {
-		k.close()
-		if err != nil && err != errKilled {
-			s.logFailure(marks(0, trace), handler.Name(), err)
-		}
-	}})
-}
-
-// socketOpen connects, or fails with the error unreachable or timeout.
-func socketOpen(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	timeout, kwargs, err := takeTimeout(b, kwargs)
-	if err != nil {
-		return nil, err
-	}
-	var address string
-	protocol := vnet.TCP
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "address", &address, "protocol?", &protocol); err != nil {
-		return nil, err
-	}
-	s := co.svc
-	if s.node.net == nil {
-		return nil, fmt.Errorf("%s: node %s has no network", b.Name(), s.node.name)
-	}
-	co.charge()
-	k := newSocket(s)
-	k.reader = s.addWait(otherWait, co, nil, co.now().Add(cmp.Or(timeout, s.limits.Call)))
-	if k.conn, err = s.node.net.Dial(protocol, address, k); err != nil {
-		s.waits.take(k.reader)
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	s.addCloser(k)
-	v, err := co.block("open", address)
-	k.reader = 0
-	switch {
-	case err != nil:
-		return nil, err
-	case v != starlark.True:
-		k.close()
-		return nil, callErrorf(Timeout, false, "%s: %s does not answer", b.Name(), address)
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.closed {
-		s.removeCloser(k)
-		return nil, callErrorf(Unreachable, false, "%s: %s: %v", b.Name(), address, k.reason)
-	}
-	return k, nil
-}
-
-// socketRead returns exactly n bytes, or without n whatever there is; less at the end of the stream, then None.
-func socketRead(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	timeout, kwargs, err := takeTimeout(b, kwargs)
-	if err != nil {
-		return nil, err
-	}
-	var k *socket
-	n := 0
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "socket", &k, "n?", &n); err != nil {
-		return nil, err
-	}
-	if n < 0 || n > maxRead {
-		return nil, fmt.Errorf("%s: n: got %d, want 0 to %d", b.Name(), n, maxRead)
-	}
-	return k.read(co, b, timeout, maxRead, func(buf []byte, eof bool) (int, int) {
-		switch {
-		case n == 0 || eof && len(buf) < n:
-			return len(buf), len(buf)
-		case len(buf) >= n:
-			return n, n
-		}
-		return 0, 0
-	})
-}
-
-// socketReadline returns the next line without its separator. What follows the last separator of a stream is no line: it
-// may be the half of one that was cut off, and "DEL a" must not be done for "DEL abc".
-func socketReadline(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	timeout, kwargs, err := takeTimeout(b, kwargs)
-	if err != nil {
-		return nil, err
-	}
-	var k *socket
-	sep, limit := "\n", defaultLine
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "socket", &k, "separator?", &sep, "limit?", &limit); err != nil {
-		return nil, err
-	}
-	switch {
-	case sep == "":
-		return nil, fmt.Errorf("%s: separator: got an empty string", b.Name())
-	case limit < 1 || limit > maxRead:
-		return nil, fmt.Errorf("%s: limit: got %d, want 1 to %d", b.Name(), limit, maxRead)
-	}
-	return k.read(co, b, timeout, limit, func(buf []byte, _ bool) (int, int) {
-		if i := bytes.Index(buf[:min(len(buf), limit+len(sep))], []byte(sep)); i >= 0 {
-			return i, i + len(sep)
-		}
-		return 0, 0
-	})
-}
-
-func socketWrite(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	timeout, kwargs, err := takeTimeout(b, kwargs)
-	if err != nil {
-		return nil, err
-	}
-	var k *socket
-	var v starlark.Value
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "socket", &k, "data", &v); err != nil {
-		return nil, err
-	}
-	switch data := v.(type) {
-	case starlark.String:
-		return k.write(co, b, timeout, []byte(data))
-	case starlark.Bytes:
-		return k.write(co, b, timeout, []byte(data))
-	}
-	return nil, fmt.Errorf("%s: data: got %s, want string or bytes", b.Name(), v.Type())
-}
-
-func socketClose(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	var v starlark.Value
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "socket", &v); err != nil {
-		return nil, err
-	}
-	c, ok := v.(closer)
-	if !ok {
-		return nil, fmt.Errorf("%s: got %s, want a socket or a listener", b.Name(), v.Type())
-	}
-	co.charge()
-	c.close()
-	return starlark.None, nil
 }

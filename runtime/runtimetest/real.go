@@ -37,10 +37,8 @@ func newReal(t *testing.T) *production {
 }
 
 func (p *production) machine(w *World, name string) machine {
-	m := &realMachine{
-		workers: workers.New(workers.Options{Threads: 2, Seed: 1}),
-		net:     real.New(real.Options{CloseTimeout: 50 * time.Millisecond}),
-	}
+	m := &realMachine{workers: workers.New(workers.Options{Threads: 2, Seed: 1})}
+	m.net = real.New(real.Options{CloseTimeout: 50 * time.Millisecond, Lend: m.workers.Lend})
 	p.machines[name] = m
 	if p.stores[name] == nil {
 		st, err := store.OpenBolt(fmt.Sprintf("%s/%s.db", w.t.TempDir(), name))

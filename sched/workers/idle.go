@@ -91,12 +91,18 @@ func (w *worker) wait() sched.Task {
 			return nil
 		}
 		t := w.search()
-		if last := ws.searching.Add(-1) == 0; t != nil {
-			if last && ws.anyWork() {
-				ws.wakeOne()
-			}
+		if t != nil {
+			ws.found()
 			return t
 		}
+		ws.searching.Add(-1) // and look once more, as one of the idle
+	}
+}
+
+// found ends a search. Who has made work meanwhile may have relied on it, so the last to end one wakes the next.
+func (ws *Workers) found() {
+	if ws.searching.Add(-1) == 0 && ws.anyWork() {
+		ws.wakeOne()
 	}
 }
 

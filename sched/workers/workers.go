@@ -7,9 +7,11 @@
 //     that worker has nothing else to do. No lock is shared by two workers unless one of them has run out of work.
 //   - A queued task never waits for a long turn while another worker is idle: what the busy worker's queue holds is
 //     stolen at once, what it has reserved to run next after about a millisecond.
+//   - A goroutine that brings work from outside may run it in the place of a parked worker ([Workers.Lend]), for about
+//     200 µs. Whatever is said here of workers holds for it too, and what it leaves a worker is woken for.
 //   - No task starves another: tasks that make each other ready give way to the queue after a bounded number of
 //     turns, and what comes from outside is looked at every few turns.
-//   - [Workers.Close] waits for everything this package has started.
+//   - [Workers.Close] waits for everything this package has started, and for the places it has lent.
 //
 // Timers are Go's own ([time.AfterFunc]): they are precise to well under a millisecond, cost nothing while they are not
 // set, and each fires in a goroutine of its own, so a slow one delays no other.
@@ -61,26 +63,34 @@ const (
 
 // Workers runs tasks on goroutines. It implements [sched.Scheduler]; every method may be called from any goroutine.
 type Workers struct {
-	start   time.Time
-	seed    uint64
-	budget  int
-	workers []*worker
+	start    time.Time
+	seed     uint64
+	budget   int
+	workers  []*worker
+	closed   atomic.Bool
+	closing  sync.Once
+	done     sync.WaitGroup // workers and watcher
+	watch    watcher
+	work     func() // Workers.standIn, bound once
+	fires    gate
+	offload  pool
+	headroom []byte // counts as heap but, never touched, takes no memory
+
+	// What many goroutines write is kept apart from what all of them read.
+	_       [64]byte
 	outside queue // what became ready outside of any turn
+	_       [64]byte
 
 	// Searching workers are awake and have no task; while there is one, no other need be woken, since it wakes the
 	// next when it has found work.
 	searching atomic.Int32
+	_         [64]byte
 	idle      idlers
-	closed    atomic.Bool
-	closing   sync.Once
-	done      sync.WaitGroup // workers and watcher
-	watch     watcher
-	fires     gate
-	offload   pool
-	headroom  []byte // counts as heap but, never touched, takes no memory
+	lent      gate // places lent to other goroutines
 }
 
-// worker is one goroutine with a queue. Its fields below queue are its own.
+// worker is one goroutine with a queue. Its fields below wake are its own, or while it is parked those of the goroutine
+// that its place is lent to.
 type worker struct {
 	queue queue
 	next  slot
@@ -110,6 +120,8 @@ func New(o Options) *Workers {
 		ws.workers[i] = w
 	}
 	ws.fires.init()
+	ws.lent.init()
+	ws.work = ws.standIn
 	ws.offload.init()
 	for _, w := range ws.workers {
 		ws.done.Go(w.loop)
@@ -129,6 +141,7 @@ func (ws *Workers) Close() {
 		}
 		ws.watch.stop()
 		ws.done.Wait()
+		ws.lent.close()
 		ws.offload.close()
 		ws.fires.close()
 	})

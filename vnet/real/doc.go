@@ -4,6 +4,9 @@
 //
 //   - An idle TCP stream costs one parked goroutine and no buffer: a read buffer is taken from a pool when bytes are
 //     there and given back when the handler returns.
+//   - The goroutine that has read may run, for as long as [Options.Lend] makes it, what the handler has made ready. No lock
+//     is held meanwhile, and the stream's next bytes are read after it. [Network.Close] waits for it. Its stack may grow
+//     by that, until the garbage collector shrinks it.
 //   - Write tries the socket from the caller first. Only what the socket does not take is copied, for a writer
 //     goroutine that lives as long as there is a backlog.
 //   - Names are resolved beside the caller; the failure is the reason of Closed.

@@ -24,6 +24,26 @@ type Options struct {
 	// CloseTimeout bounds how long Close goes on sending what is buffered, and then waits for the peer's end; 0
 	// means 3 s. What is not sent by then is lost and the reason of Closed is vnet.ErrTimeout.
 	CloseTimeout time.Duration
+	// Lend is called by a goroutine of the network that is about to tell a handler of bytes or a datagram; what it
+	// returns, unless it is nil, is called by that goroutine when the handler has returned, with no lock held. A scheduler
+	// that runs there what the handler has made ready saves the wake-up of a thread. The goroutine reads on when that
+	// call returns, so it should be bounded. Nil means that nothing is called.
+	Lend func() (work func())
+}
+
+// lend is called before an event; see returned.
+func (o *Options) lend() (work func()) {
+	if o.Lend == nil {
+		return nil
+	}
+	return o.Lend()
+}
+
+// returned is called after the event with what lend returned.
+func returned(work func()) {
+	if work != nil {
+		work()
+	}
 }
 
 func (o Options) withDefaults() Options {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"skynet/vnet"
@@ -52,6 +53,12 @@ type stream struct {
 
 	events sync.Mutex // held during every call of the handler
 	ended  bool       // Closed was called; guarded by events
+
+	// held is set while paused, closing, aborted or failure is. The reader looks here first, because mu is held while Write
+	// is in the socket, just when the peer's answer arrives.
+	held atomic.Bool
+
+	_ [64]byte // what is above belongs to the reader, what is below mostly to who writes, on another processor
 
 	mu      sync.Mutex
 	wake    sync.Cond // on mu: the reader waits here while paused and after the peer's end
@@ -125,6 +132,12 @@ func (s *stream) Pause() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.paused = true
+	s.hold()
+}
+
+// hold tells the reader whether it may deliver; mu is held.
+func (s *stream) hold() {
+	s.held.Store(s.paused || s.closing || s.aborted || s.failure != nil)
 }
 
 // Resume implements [vnet.Conn].
@@ -132,6 +145,7 @@ func (s *stream) Resume() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.paused = false
+	s.hold()
 	s.wake.Broadcast()
 }
 
@@ -143,6 +157,7 @@ func (s *stream) Close() {
 		return
 	}
 	s.closing = true
+	s.hold()
 	if s.tr != nil {
 		s.tr.closing(time.Now().Add(s.net.options.CloseTimeout))
 	}
@@ -158,6 +173,7 @@ func (s *stream) Abort() {
 		return
 	}
 	s.aborted = true
+	s.hold()
 	s.backlog = nil
 	if s.tr != nil {
 		s.tr.close(true)
@@ -170,6 +186,7 @@ func (s *stream) fail(err error) {
 	if s.failure == nil {
 		s.failure = err
 	}
+	s.hold()
 	s.backlog = nil
 	s.tr.interrupt()
 	s.wake.Broadcast()
@@ -310,7 +327,9 @@ func (s *stream) run() {
 func (s *stream) readAll() (reason error, peerEnded bool) {
 	for {
 		buffer, n, err := s.tr.read()
+		var work func()
 		if n > 0 && s.mayDeliver() {
+			work = s.net.options.lend()
 			s.events.Lock()
 			s.handler.Data(s, (*buffer)[:n])
 			s.events.Unlock()
@@ -318,6 +337,7 @@ func (s *stream) readAll() (reason error, peerEnded bool) {
 		if buffer != nil {
 			buffers.Put(buffer)
 		}
+		returned(work)
 		if errors.Is(err, io.EOF) {
 			if s.mayDeliver() {
 				s.call(func() { s.handler.EOF(s) })
@@ -332,6 +352,9 @@ func (s *stream) readAll() (reason error, peerEnded bool) {
 
 // mayDeliver waits while the stream is paused; it is false when this side has closed.
 func (s *stream) mayDeliver() bool {
+	if !s.held.Load() {
+		return true
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.paused && !s.closing && !s.aborted && s.failure == nil {

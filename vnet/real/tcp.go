@@ -21,6 +21,8 @@ type tcp struct {
 	inCount   int
 	inErr     error
 
+	_ [64]byte // one goroutine reads while another writes
+
 	writeReady func(fd uintptr) bool // tcp.onWrite, bound once
 	out        []byte
 	outCount   int

@@ -73,7 +73,9 @@ func (c *packetConn) run() {
 			return
 		}
 		if err == nil {
+			work := c.net.options.lend()
 			c.handler.Packet(c, formatAddrPort(from), buffer[:n])
+			returned(work)
 		}
 	}
 }

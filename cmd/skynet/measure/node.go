@@ -33,7 +33,8 @@ type change func(*runtime.Config)
 
 // newHost starts a node with so many workers, 0 for as many as the run command would take.
 func newHost(threads int, different change) (*host, error) {
-	h := &host{workers: workers.New(workers.Options{Threads: threads, Headroom: workers.Headroom}), network: real.New(real.Options{})}
+	h := &host{workers: workers.New(workers.Options{Threads: threads, Headroom: workers.Headroom})}
+	h.network = real.New(real.Options{Lend: h.workers.Lend})
 	c := runtime.Config{
 		Name: "bench", Scheduler: h.workers, Network: h.network, Programs: runtime.NewPrograms(readScript),
 		Limits: runtime.Limits{Steps: 1 << 60, Call: patience}, Handlers: goServices(),

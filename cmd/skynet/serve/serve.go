@@ -136,7 +136,7 @@ func open(o Options, programs *runtime.Programs) (*house, error) {
 		return nil, err
 	}
 	h.workers = workers.New(workers.Options{Threads: c.Threads, Seed: seed, Headroom: workers.Headroom})
-	h.network = &network{Network: real.New(real.Options{}), log: h.log}
+	h.network = &network{Network: real.New(real.Options{Lend: h.workers.Lend}), log: h.log}
 	h.node, err = runtime.NewNode(runtime.Config{
 		Name: c.Name, Incarnation: incarnation(time.Now()), Scheduler: h.workers, Network: h.network, Store: h.store,
 		Programs: programs, Log: handler, Limits: c.Limits, Policy: c.Policy, Cluster: c.Cluster,
