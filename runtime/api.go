@@ -285,6 +285,9 @@ func (co *coroutine) launchAndWait(spec launchSpec, args starlark.Tuple, kwargs 
 
 func (co *coroutine) launchBy(spec launchSpec, args starlark.Tuple, kwargs []starlark.Tuple, start func(launchSpec, message) *CallError) (starlark.Value, error) {
 	s := co.svc
+	if err := co.mayBlock("launch"); err != nil {
+		return nil, err
+	}
 	args, kwargs, err := wire.CopyArgs(args, kwargs)
 	if err != nil {
 		return nil, err

@@ -275,6 +275,9 @@ func (co *coroutine) mayEnd(verb string, dest starlark.Value) (*Service, error) 
 // not returned when its time is over, too, the service is killed. It returns why it ended.
 func (co *coroutine) stopService(callee *Service, deadline sched.Time) (why Reason, err error) {
 	s := co.svc
+	if err := co.mayBlock("stop"); err != nil {
+		return Reason{}, err
+	}
 	if callee == s {
 		s.leave(Reason{Kind: Stopped, Message: "by itself"})
 		return Reason{}, errKilled

@@ -113,6 +113,9 @@ func skynetSelect(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwarg
 }
 
 func (co *coroutine) selectAmong(b *starlark.Builtin, requests []*requestValue, timeout time.Duration) (*selection, error) {
+	if err := co.mayBlock("select"); err != nil {
+		return nil, err
+	}
 	sel := &selection{svc: co.svc, pending: make([]waitID, len(requests))}
 	deadline := co.deadlineFor(cmp.Or(timeout, co.svc.limits.Call))
 	for i, r := range requests {
