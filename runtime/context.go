@@ -230,7 +230,13 @@ type Queue struct{ section criticalSection }
 // Do runs f inside, when everybody who came before has left; who is inside may enter again. The timeout bounds the waiting (0:
 // the deadline of the request being handled). It fails at once if the wait would never end.
 func (q *Queue) Do(ctx *Context, timeout time.Duration, f func() error) error {
-	q.section.svc = ctx.co.svc
+	switch q.section.svc {
+	case nil:
+		q.section.svc = ctx.co.svc
+	case ctx.co.svc:
+	default:
+		return fmt.Errorf("queue: got a queue of %s, want one of this service", q.section.svc.label)
+	}
 	if err := q.section.enter(ctx.co, ctx.co.job.what, ctx.co.boundedBy(timeout)); err != nil {
 		return err
 	}

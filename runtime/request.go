@@ -176,7 +176,7 @@ func (sel *selection) arrived(index int, v starlark.Value, err error) {
 	}
 }
 
-// cancel forgets the requests that have no outcome.
+// cancel forgets the requests that have no outcome; another loop that waits for one is over.
 func (sel *selection) cancel() {
 	for i, id := range sel.pending {
 		if id != 0 {
@@ -185,6 +185,10 @@ func (sel *selection) cancel() {
 		}
 	}
 	sel.left, sel.ready = 0, nil
+	if reader := sel.reader; reader != 0 {
+		sel.reader = 0
+		sel.svc.wake(reader, starlark.False, nil)
+	}
 }
 
 func (sel *selection) String() string {
