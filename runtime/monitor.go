@@ -221,6 +221,8 @@ func linking(do func(s, peer *Service) (starlark.Value, error)) builtin {
 			return nil, err
 		case remote != nil:
 			return nil, callErrorf(Denied, false, "%s: %s lives on another node; links end at their node, use skynet.monitor", b.Name(), remote)
+		case co.svc.node.owns(peer):
+			return nil, callErrorf(Denied, false, "%s: %s belongs to the runtime", b.Name(), peer.label)
 		}
 		return do(co.svc, peer)
 	}
@@ -256,6 +258,9 @@ func skynetStop(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	return reasonValue(why), err
 }
 
+// owns tells whether a service is one of the runtime's own, which no script ends.
+func (n *Node) owns(s *Service) bool { return s == n.system || s == n.cluster.svc }
+
 // mayEnd finds the service that a script wants to end.
 func (co *coroutine) mayEnd(verb string, dest starlark.Value) (*Service, error) {
 	n := co.svc.node
@@ -265,7 +270,7 @@ func (co *coroutine) mayEnd(verb string, dest starlark.Value) (*Service, error) 
 		return nil, err
 	case remote != nil:
 		return nil, callErrorf(Denied, false, "%s: %s lives on another node", verb, remote)
-	case s == n.system || s == n.cluster.svc:
+	case n.owns(s):
 		return nil, callErrorf(Denied, false, "%s: %s belongs to the runtime", verb, s.label)
 	}
 	return s, nil
