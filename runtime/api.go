@@ -307,6 +307,9 @@ func (co *coroutine) launch(b *starlark.Builtin, script string, args starlark.Tu
 // launchBy copies the arguments of init, lets start begin the launch, and waits for the address.
 func (co *coroutine) launchBy(spec launchSpec, args starlark.Tuple, kwargs []starlark.Tuple, start func(launchSpec, message) *CallError) (starlark.Value, error) {
 	s := co.svc
+	if err := co.mayBlock("launch"); err != nil {
+		return nil, err
+	}
 	args, kwargs, err := wire.CopyArgs(args, kwargs)
 	if err != nil {
 		return nil, err

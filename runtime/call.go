@@ -19,6 +19,9 @@ import (
 
 // call sends a request and suspends the coroutine until it is answered or its deadline has passed.
 func (co *coroutine) call(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple, timeout time.Duration) (starlark.Value, error) {
+	if err := co.mayBlock("call"); err != nil {
+		return nil, err
+	}
 	_, room, callee, err := co.ask(dest, command, args, kwargs, co.deadlineFor(cmp.Or(timeout, co.svc.limits.Call)), nil)
 	if err != nil {
 		return nil, err

@@ -134,6 +134,9 @@ func (co *coroutine) callNode(node, name, command string, args starlark.Tuple, k
 }
 
 func (co *coroutine) callRemote(node string, to target, command string, args starlark.Tuple, kwargs []starlark.Tuple, timeout time.Duration, query bool) (starlark.Value, error) {
+	if err := co.mayBlock("call"); err != nil {
+		return nil, err
+	}
 	_, callee, err := co.askRemote(node, to, command, args, kwargs, co.deadlineFor(cmp.Or(timeout, co.svc.limits.Call)), query, nil)
 	if err != nil {
 		return nil, err

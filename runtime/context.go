@@ -12,7 +12,8 @@ import (
 
 // This file holds the rest of what a [Context] can do: every word of the skynet module of scripts, for services in Go.
 
-// Source is the address of the local service whose request is being handled, nil if it came from elsewhere.
+// Source is the address of the local service whose request is being handled, nil if it came from another node or if there is
+// none, as in a fork. Requests of [Node.Call] come from a service of the node's own.
 func (c *Context) Source() *Address {
 	if s, ok := c.co.source.(*Service); ok {
 		return s.addr
@@ -115,11 +116,13 @@ func goJob(what string, f func(*Context) error) job {
 // time; it may be called in any later turn of the service.
 func (c *Context) After(d time.Duration, what string, f func(*Context) error) (cancel func() bool) {
 	t := &timerValue{svc: c.co.svc, job: goJob(what, f)}
+	t.job.trace = c.co.trace
 	t.id = t.svc.after(d, c.co.now(), func() { t.svc.fork(t.job) })
 	return t.cancel
 }
 
-// Every is skynet.every: it runs f each period, unless it still runs.
+// Every is skynet.every: it runs f each period (at least 1 ms), the first time after one period, unless it still runs. A failure
+// of f is logged and does not end it. What it returns ends it and reports whether it was still going to run; f may call it.
 func (c *Context) Every(period time.Duration, what string, f func(*Context) error) (cancel func() bool) {
 	t := &timerValue{svc: c.co.svc, job: goJob(what, f), period: max(period, time.Millisecond), next: c.co.now()}
 	t.job.then = t.ran
@@ -141,10 +144,13 @@ func (c *Context) Wakeup(token starlark.Value) (bool, error) { return c.co.svc.u
 
 // Request is a call to be made by [Context.Select].
 type Request struct {
-	Dest    starlark.Value // an address or a name
+	// Dest is an address or a registered name.
+	Dest starlark.Value
+	// Command is a public function of the callee.
 	Command string
-	Args    starlark.Tuple
-	Kwargs  []starlark.Tuple
+	// Args and Kwargs are its arguments. They are copied.
+	Args   starlark.Tuple
+	Kwargs []starlark.Tuple
 }
 
 // Select makes calls at the same time and gives f their outcomes in the order in which they come, until f returns false or all
@@ -210,7 +216,13 @@ type Queue struct{ section criticalSection }
 // Do runs f inside, when everybody who came before has left; who is inside may enter again. The timeout bounds the waiting (0:
 // the deadline of the request being handled). It fails at once if the wait would never end.
 func (q *Queue) Do(ctx *Context, timeout time.Duration, f func() error) error {
-	q.section.svc = ctx.co.svc
+	switch q.section.svc {
+	case nil:
+		q.section.svc = ctx.co.svc
+	case ctx.co.svc:
+	default:
+		return fmt.Errorf("queue: got a queue of %s, want one of this service", q.section.svc.label)
+	}
 	if err := q.section.enter(ctx.co, ctx.co.job.what, ctx.co.boundedBy(timeout)); err != nil {
 		return err
 	}

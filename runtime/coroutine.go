@@ -296,12 +296,9 @@ func (co *coroutine) nextHook() {
 // block suspends the coroutine until its wait entry is completed, or killed. The caller has made the entry. A handler that
 // blocks is no endless loop, so its budget begins anew.
 func (co *coroutine) block(what, target string) (starlark.Value, error) {
-	if co.killed {
-		return nil, errKilled
-	}
-	if co.svc.exchanging {
-		co.svc.waits.take(co.wait)
-		return nil, fmt.Errorf("%s: %w", what, errExchanging)
+	if err := co.mayBlock(what); err != nil {
+		co.svc.waits.take(co.wait) // or it would resume a coroutine that does something else by then
+		return nil, err
 	}
 	co.what, co.target = what, target
 	alive := co.yield(blocked)
@@ -313,6 +310,17 @@ func (co *coroutine) block(what, target string) (starlark.Value, error) {
 	}
 	co.allow(co.svc.limits)
 	return v, err
+}
+
+// mayBlock tells why the coroutine may not block, nil if it may. Words that tell others something before they block ask it first.
+func (co *coroutine) mayBlock(what string) error {
+	switch {
+	case co.killed:
+		return errKilled
+	case co.svc.exchanging:
+		return fmt.Errorf("%s: %w", what, errExchanging)
+	}
+	return nil
 }
 
 // abandon makes the interpreter stop at its next step: for built-ins that cannot return an error.

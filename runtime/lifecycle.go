@@ -78,9 +78,10 @@ func (s *Service) started(co *coroutine, err error) {
 		co.answer(nil, callErrorf(Dead, true, "%s ended in init", s.label))
 		return
 	}
-	s.end(Reason{Kind: Failed, Message: "init: " + err.Error()})
+	failure := asCallError(err)
+	s.end(Reason{Kind: Failed, Message: "init: " + failure.Message})
 	co.logFailure(err)
-	co.answer(nil, asCallError(err))
+	co.answer(nil, failure)
 }
 
 // postpone keeps a request until init has returned, or refuses it because the service is about to end.

@@ -253,6 +253,9 @@ func skynetStop(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	return reasonValue(why), err
 }
 
+// owns tells whether a service is one of the runtime's own, which no script ends.
+func (n *Node) owns(s *Service) bool { return s == n.system || s == n.cluster.svc }
+
 // mayEnd finds the service that a script wants to end.
 func (co *coroutine) mayEnd(verb string, dest starlark.Value) (*Service, error) {
 	n := co.svc.node
@@ -262,7 +265,7 @@ func (co *coroutine) mayEnd(verb string, dest starlark.Value) (*Service, error) 
 		return nil, err
 	case remote != nil:
 		return nil, callErrorf(Denied, false, "%s: %s lives on another node", verb, remote)
-	case s == n.system || s == n.cluster.svc:
+	case n.owns(s):
 		return nil, callErrorf(Denied, false, "%s: %s belongs to the runtime", verb, s.label)
 	}
 	return s, co.mayKill(s, dest)
@@ -272,6 +275,9 @@ func (co *coroutine) mayEnd(verb string, dest starlark.Value) (*Service, error) 
 // not returned when its time is over, too, the service is killed. It returns why it ended.
 func (co *coroutine) stopService(callee *Service, deadline sched.Time) (why Reason, err error) {
 	s := co.svc
+	if err := co.mayBlock("stop"); err != nil {
+		return Reason{}, err
+	}
 	if callee == s {
 		s.leave(Reason{Kind: Stopped, Message: "by itself"})
 		return Reason{}, errKilled

@@ -113,6 +113,9 @@ func skynetSelect(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwarg
 }
 
 func (co *coroutine) selectAmong(b *starlark.Builtin, requests []*requestValue, timeout time.Duration) (*selection, error) {
+	if err := co.mayBlock("select"); err != nil {
+		return nil, err
+	}
 	sel := &selection{svc: co.svc, pending: make([]waitID, len(requests))}
 	deadline := co.deadlineFor(cmp.Or(timeout, co.svc.limits.Call))
 	for i, r := range requests {
@@ -173,7 +176,7 @@ func (sel *selection) arrived(index int, v starlark.Value, err error) {
 	}
 }
 
-// cancel forgets the requests that have no outcome.
+// cancel forgets the requests that have no outcome; another loop that waits for one is over.
 func (sel *selection) cancel() {
 	for i, id := range sel.pending {
 		if id != 0 {
@@ -182,6 +185,10 @@ func (sel *selection) cancel() {
 		}
 	}
 	sel.left, sel.ready = 0, nil
+	if reader := sel.reader; reader != 0 {
+		sel.reader = 0
+		sel.svc.wake(reader, starlark.False, nil)
+	}
 }
 
 func (sel *selection) String() string {

@@ -31,8 +31,8 @@ func skynetRet(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs [
 }
 
 func (co *coroutine) ret(v starlark.Value) (waits bool, err error) {
-	if co.answered {
-		return false, errAnswered
+	if err := co.mayAnswer(); err != nil {
+		return false, err
 	}
 	sent, err := wire.Copy(v)
 	if err != nil {
@@ -43,6 +43,18 @@ func (co *coroutine) ret(v starlark.Value) (waits bool, err error) {
 	co.charge()
 	co.answer(sent, nil)
 	return waits, nil
+}
+
+// mayAnswer tells why the handler may not answer its request, nil if it may: it has done so, or it is init, whose caller wants
+// an address.
+func (co *coroutine) mayAnswer() error {
+	switch {
+	case co.answered:
+		return errAnswered
+	case co.svc.starting && co.session != 0:
+		return errors.New("init is answered when it returns")
+	}
+	return nil
 }
 
 // response is the right to answer a request, taken out of its handler. It is answered once: by the script, when the deadline
@@ -72,13 +84,10 @@ func skynetResponse(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwa
 }
 
 func (co *coroutine) takeResponse() (*response, error) {
-	s := co.svc
-	switch {
-	case co.answered:
-		return nil, errAnswered
-	case s.starting:
-		return nil, errors.New("init is answered when it returns")
+	if err := co.mayAnswer(); err != nil {
+		return nil, err
 	}
+	s := co.svc
 	r := &response{svc: s, source: co.source, session: co.session, deadline: co.deadline, command: co.job.what, place: -1, over: co.session == 0}
 	co.answered, co.session = true, 0
 	if !r.over {
@@ -201,8 +210,8 @@ func skynetRedirect(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwa
 }
 
 func (co *coroutine) redirect(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple) error {
-	if co.answered {
-		return errAnswered
+	if err := co.mayAnswer(); err != nil {
+		return err
 	}
 	s := co.svc
 	callee, remote, err := s.node.resolve(dest)

@@ -180,7 +180,7 @@ func (sup *supervisor) add(v starlark.Value) error {
 		return err
 	}
 	if sup.find(c.id) != nil {
-		return fmt.Errorf("the id %q is taken; give one with id = ...", c.id)
+		return fmt.Errorf("the id %q is taken; give one of its own with the keyword id", c.id)
 	}
 	sup.children = append(sup.children, c)
 	return nil
@@ -251,12 +251,20 @@ func (sup *supervisor) ended(s *Service, c *child, addr *Address, why Reason) {
 	}
 	c.addr = nil
 	s.log(levelWarn, "child ended", "child", c.id, "address", addr.String(), "reason", why.String())
+	if c.restart == temporary {
+		sup.forget(c)
+	}
 	if c.restart == temporary || why.Kind == Stopped || c.restart == transient && !why.Abnormal() {
 		return
 	}
 	s.fork(job{what: "restart", native: func(co *coroutine) (starlark.Value, error) {
 		return starlark.None, sup.exclusively(co, func() error { return sup.revive(co, c) })
 	}})
+}
+
+// forget drops children: temporary ones that have ended, so that no restart of others starts them again.
+func (sup *supervisor) forget(gone ...*child) {
+	sup.children = slices.DeleteFunc(slices.Clone(sup.children), func(c *child) bool { return slices.Contains(gone, c) })
 }
 
 // exclusively runs f while no other child is being started or stopped.
@@ -278,37 +286,52 @@ func (sup *supervisor) revive(co *coroutine, c *child) error {
 		if err := co.sleep(pause); err != nil {
 			return err
 		}
-		first := slices.Index(sup.children, c)
-		others := sup.children[first+1:]
-		switch sup.strategy {
-		case oneForOne:
-			others = nil
-		case oneForAll:
-			others, first = sup.children, 0
-		}
-		if err := sup.stop(co, others); err != nil {
+		again := sup.with(c)
+		if err := sup.stop(co, again); err != nil { // c does not run
 			return err
 		}
-		again := append([]*child{c}, others...)
-		if sup.strategy != oneForOne {
-			again = sup.children[first:]
-		}
+		var once []*child
+		again, once = partition(again)
+		sup.forget(once...)
 		c.count++
-		if _, err := sup.start(co, slices.Clone(again)); err != nil {
+		if _, err := sup.start(co, again); err != nil {
 			if errors.Is(err, errKilled) {
 				return err
 			}
 			co.svc.log(levelError, "child does not start", "child", c.id, "error", err.Error())
-			c = sup.firstMissing(again, c)
+			c = firstMissing(again, c)
 		}
 	}
 	return nil
 }
 
+// with lists the children that are started again when c is.
+func (sup *supervisor) with(c *child) []*child {
+	switch sup.strategy {
+	case oneForAll:
+		return slices.Clone(sup.children)
+	case restForOne:
+		return slices.Clone(sup.children[slices.Index(sup.children, c):])
+	}
+	return []*child{c}
+}
+
+// partition tells those that are started again from those that are started once.
+func partition(children []*child) (again, once []*child) {
+	for _, c := range children {
+		if c.restart == temporary {
+			once = append(once, c)
+		} else {
+			again = append(again, c)
+		}
+	}
+	return again, once
+}
+
 // firstMissing is the child at which a start stopped: it is what has to be started again.
-func (sup *supervisor) firstMissing(children []*child, c *child) *child {
+func firstMissing(children []*child, c *child) *child {
 	for _, other := range children {
-		if other.addr == nil && other.restart != temporary {
+		if other.addr == nil {
 			return other
 		}
 	}

@@ -65,6 +65,9 @@ func skynetUpgrade(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwar
 // upgrade compiles the script as it is now and hands it to the callee; it waits until the callee runs it.
 func (co *coroutine) upgrade(callee *Service, script string, timeout time.Duration) error {
 	s := co.svc
+	if err := co.mayBlock("upgrade"); err != nil {
+		return err
+	}
 	up := &upgrade{}
 	if up.handler = s.node.newHandler(script); up.handler == nil {
 		prog, err := s.node.programs.Renew(script)
