@@ -65,7 +65,11 @@ func (n *Node) drain(deadline sched.Time, done func()) {
 func (n *Node) ask(svc *Service, f, gone func()) bool {
 	ended := goCaller(func(starlark.Value, *CallError) { n.system.run(nil, gone) })
 	m := message{kind: event, body: f, source: ended, session: 1}
-	return svc.post(n.system.turn, &m) != putClosed
+	asked := svc.post(n.system.turn, &m) != putClosed
+	if asked && svc.meter != nil {
+		svc.meter.wake(svc) // once services end, they are not throttled any more
+	}
+	return asked
 }
 
 // busy tells whether something is in flight: a request, or a handler that is not merely waiting for its next input.
