@@ -67,7 +67,7 @@ func (n *Node) ask(svc *Service, f, gone func()) bool {
 	m := message{kind: event, body: f, source: ended, session: 1}
 	asked := svc.post(n.system.turn, &m) != putClosed
 	if asked && svc.meter != nil {
-		svc.meter.wake(svc) // once services end, they are not throttled any more
+		svc.meter.wake(svc) // a node that stops throttles nobody
 	}
 	return asked
 }
