@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"fmt"
 	"math/big"
 	"math/bits"
@@ -25,8 +26,10 @@ const (
 	denseLook  = 96
 	denseSteps = 1000
 
-	// maxBulk is the size of a value that nobody needs, if the service has no limit of its memory.
-	maxBulk = 256 << 20
+	// maxBulk is the size of a string that nobody needs, if the service has no limit of its memory. A container may be
+	// containerScale times as large: it may be the state of a service, which is old and only looked at.
+	maxBulk        = 256 << 20
+	containerScale = 4
 	// maxIntBits bounds ints: to multiply two of that size takes some milliseconds. Their size is compared with maxBulk as
 	// if they were intScale times as large.
 	maxIntBits = 1 << 20
@@ -55,15 +58,18 @@ func (co *coroutine) arm() {
 // look stops the handler if one of its values is too large, and sets the next look.
 func (co *coroutine) look() {
 	th, g := co.thread, &co.guard
-	largest := int64(0)
+	largest, bound := int64(0), co.svc.maxBulk()
 	for depth := range min(th.CallStackDepth(), 2) {
 		f := th.DebugFrame(depth)
 		for i := range f.NumLocals() {
 			b, v := f.Local(i)
-			if n := co.bulk(v); n > largest {
-				if largest = n; n > co.svc.maxBulk() {
-					co.tooLarge(b.Name, v, n)
-				}
+			n := co.bulk(v)
+			if n <= largest {
+				continue
+			}
+			largest = n
+			if _, isInt := v.(starlark.Int); isInt && n > maxBulk || !isInt && n > bound {
+				co.tooLarge(b.Name, v, n)
 			}
 		}
 	}
@@ -88,7 +94,13 @@ func distance(largest int64) uint64 {
 
 // tooLarge stops the handler.
 func (co *coroutine) tooLarge(name string, v starlark.Value, n int64) {
-	what := fmt.Sprintf("holds %s, limit %s", megabytes(n), megabytes(co.svc.maxBulk()))
+	bound := co.svc.maxBulk()
+	switch v.(type) {
+	case starlark.String, starlark.Bytes, starlark.Int:
+	default:
+		n, bound = n*containerScale, bound*containerScale
+	}
+	what := fmt.Sprintf("holds %s, limit %s", megabytes(n), megabytes(bound))
 	if _, isInt := v.(starlark.Int); isInt {
 		what = fmt.Sprintf("is an int of more than %d bits", maxIntBits)
 	}
@@ -102,15 +114,10 @@ func (co *coroutine) stopHandler(why string) {
 	co.thread.Cancel(why)
 }
 
-// maxBulk is the size above which a single value is too large.
-func (s *Service) maxBulk() int64 {
-	if m := s.limits.Memory; m > 0 {
-		return min(m, maxBulk)
-	}
-	return maxBulk
-}
+// maxBulk is the size above which a string is too large: what the whole service may hold, if it has a limit of that.
+func (s *Service) maxBulk() int64 { return cmp.Or(s.limits.Memory, maxBulk) }
 
-// bulk is the size of a value by itself, without what its elements hold.
+// bulk is the size of a value by itself, without what its elements hold, on the scale of strings.
 func (co *coroutine) bulk(v starlark.Value) int64 {
 	switch v := v.(type) {
 	case starlark.String:
@@ -123,13 +130,13 @@ func (co *coroutine) bulk(v starlark.Value) int64 {
 		}
 		return co.svc.node.coroutines.rulers.measure(v) * intScale
 	case *starlark.List:
-		return 16 * int64(v.Len())
+		return 16 * int64(v.Len()) / containerScale
 	case starlark.Tuple:
-		return 16 * int64(len(v))
+		return 16 * int64(len(v)) / containerScale
 	case *starlark.Dict:
-		return 96 * int64(v.Len())
+		return 96 * int64(v.Len()) / containerScale
 	case *starlark.Set:
-		return 80 * int64(v.Len())
+		return 80 * int64(v.Len()) / containerScale
 	}
 	return 0
 }

@@ -25,11 +25,8 @@ func (n *Node) HeapWatch() *HeapWatch {
 	return &HeapWatch{pool: n.coroutines}
 }
 
-// Relax tells that the heap is not too large: it forgets who was running.
-func (h *HeapWatch) Relax() { h.seen = h.seen[:0] }
-
 // Look stops the handlers that are running and were running at the look before, for the reason why, and returns how many
-// these are. Handlers of less than 16 steps are not seen.
+// these are; without a reason it only remembers who is running. Handlers of less than 16 steps are not seen.
 func (h *HeapWatch) Look(why string) (stopped int) {
 	var now []uint64
 	for i := range h.pool.seats {
@@ -38,7 +35,7 @@ func (h *HeapWatch) Look(why string) (stopped int) {
 		if state == 0 {
 			continue
 		}
-		if _, again := slices.BinarySearch(h.seen, state); !again {
+		if _, again := slices.BinarySearch(h.seen, state); !again || why == "" {
 			now = append(now, state)
 			continue
 		}

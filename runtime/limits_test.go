@@ -214,3 +214,18 @@ def long(n):
 	<-done
 	ws.Close()
 }
+
+// TestStopOfAThrottledService: a node that stops does not wait for the windows of throttled services.
+func TestStopOfAThrottledService(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(testScripts(t))
+		w.Limits = runtime.Limits{CPU: runtime.CPU{Time: time.Millisecond, Window: time.Minute}, Steps: 1 << 60}
+		w.Node("n", "lib/hungry.star")
+		spin := w.Go("n", "lib/hungry", "spin")
+		w.Logged("n", "throttled: processor time used up", "1ms/1m0s")
+		w.Stop("n", 0)
+		if !spin.Done() {
+			t.Error("call of a service that has ended: got no answer, want one")
+		}
+	})
+}

@@ -70,7 +70,7 @@ func (m *meter) begin(s *Service) bool {
 	if !m.opened || m.last >= m.window.Add(m.cpu.Window) {
 		m.opened, m.window, m.used, m.told = true, m.last, 0, false
 	}
-	if m.used < int64(m.cpu.Time) || s.mail.signals.Load() != 0 || s.phase != alive {
+	if m.used < int64(m.cpu.Time) || s.mail.signals.Load() != 0 || s.phase != alive || s.node.stopped.Load() {
 		return true
 	}
 	return !m.pause(s)

@@ -175,15 +175,18 @@ func (b *mailbox) reopen() {
 	}
 }
 
-// withdraw takes back a request that waits for room. It reports false if it is in the mailbox, or the owner has died.
+// withdraw takes back a request that waits for room. It reports false if it has entered the mailbox.
 func (b *mailbox) withdraw(e *blockedSend) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if e.state != outside || b.closed {
+	if e.state != outside {
 		return false
 	}
-	o := &b.overflow
 	e.state, e.m = withdrawn, message{}
+	if b.closed { // the owner has died, which its sender is being told
+		return true
+	}
+	o := &b.overflow
 	if o.waiting--; len(o.blocked) > 2*o.waiting+64 {
 		live := make([]*blockedSend, 0, 2*o.waiting)
 		for _, other := range o.blocked {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path"
+	goruntime "runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"strconv"
@@ -19,6 +20,7 @@ const (
 	// A heap above half its limit is looked at often: what doubles a value of 128 MiB takes some 50 ms for it.
 	lookOften  = 2 * time.Millisecond
 	lookSeldom = 20 * time.Millisecond
+	quiet      = 500 * time.Millisecond
 
 	// The share of the machine's memory that the heap may take if nothing else is said: a string may be copied while it
 	// grows, and stacks and the system need some, too.
@@ -27,13 +29,15 @@ const (
 
 // heapWatch is the goroutine that looks at the heap of the process and stops handlers while it is too large.
 type heapWatch struct {
-	limit    int64
-	headroom int64 // counts as heap but takes no memory
-	watch    *runtime.HeapWatch
-	log      *slog.Logger
-	before   int64 // the soft limit of Go's garbage collector, as it was
-	stop     chan struct{}
-	done     sync.WaitGroup
+	limit      int64
+	headroom   int64 // counts as heap but takes no memory
+	watch      *runtime.HeapWatch
+	log        *slog.Logger
+	quietUntil time.Time // nobody else is stopped for so long after somebody was …
+	quietBelow int64     // … unless the heap is larger than that
+	before     int64     // the soft limit of Go's garbage collector, as it was
+	stop       chan struct{}
+	done       sync.WaitGroup
 }
 
 // watchHeap starts to watch the heap of a node; without a limit, given or known, it returns nil. The garbage collector works
@@ -63,29 +67,45 @@ func (h *heapWatch) close() {
 }
 
 func (h *heapWatch) run() {
-	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	for {
-		metrics.Read(sample)
-		pause := h.look(int64(sample[0].Value.Uint64()) - h.headroom)
 		select {
 		case <-h.stop:
 			return
-		case <-time.After(pause):
+		case <-time.After(h.look(time.Now())):
 		}
 	}
 }
 
-// look stops handlers if the heap is too large, and returns when to look again.
-func (h *heapWatch) look(heap int64) time.Duration {
-	if heap <= h.limit {
-		h.watch.Relax()
+// heap is how many bytes the heap holds: live objects, and garbage that was not found yet.
+func (h *heapWatch) heap() int64 {
+	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample)
+	return int64(sample[0].Value.Uint64()) - h.headroom
+}
+
+// look stops handlers if the heap is too large, and returns when to look again. It waits for no garbage collection: that
+// would wait for the operation that doubles a string, and the next one would have begun when it is over. It remembers who was
+// running while the heap was small enough, too, so the first look at one that is too large can be the second at a handler.
+func (h *heapWatch) look(now time.Time) time.Duration {
+	heap := h.heap()
+	switch {
+	case heap <= h.limit:
+		h.watch.Look("")
+		h.quietUntil = time.Time{}
 		if heap <= h.limit/2 {
 			return lookSeldom
 		}
 		return lookOften
+	case now.Before(h.quietUntil) && heap < h.quietBelow:
+		h.watch.Look("")
+		return lookOften
 	}
 	why := fmt.Sprintf("memory: the node's heap holds %d MiB, limit %d MiB; handler stopped", heap>>20, h.limit>>20)
 	if n := h.watch.Look(why); n > 0 {
+		// Whoever was stopped may be busy still with the step it was in, and what it held is garbage then: nobody else is
+		// stopped for that.
+		h.quietUntil, h.quietBelow = now.Add(quiet), heap+heap/2
+		h.done.Go(goruntime.GC)
 		h.log.Warn("handlers stopped: the heap is too large", "handlers", n, "heap", heap, "limit", h.limit)
 	}
 	return lookOften
