@@ -121,9 +121,9 @@ func (l *library) Attr(word string) (starlark.Value, error) {
 
 // skynetLibrary holds the words of Skynet's own API.
 func skynetLibrary(log, state starlark.Value) *library {
-	l := innerLibrary(
-		"skynet",
-		member{"call", skynetCall},
+	l := &library{name: "skynet"}
+	l.add("call", starlark.NewBuiltin("skynet.call", skynetCall))
+	l.addMembers(
 		member{"send", skynetSend},
 		member{"now", skynetNow},
 		member{"self", skynetSelf},
@@ -173,7 +173,12 @@ func skynetLibrary(log, state starlark.Value) *library {
 	return l
 }
 
-func skynetCall(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+// skynetCall is the hottest word: see Service.Run about frames around a switch.
+func skynetCall(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	co, err := current(th, b)
+	if err != nil {
+		return nil, err
+	}
 	timeout, kwargs, err := takeTimeout(b, kwargs)
 	if err != nil {
 		return nil, err
@@ -182,7 +187,10 @@ func skynetCall(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	if err != nil {
 		return nil, err
 	}
-	return co.call(dest, command, args, kwargs, timeout)
+	if yields, v, err := co.beginCall(dest, command, args, kwargs, timeout); !yields {
+		return v, err
+	}
+	return co.unblocked(co.yield(blocked))
 }
 
 func skynetSend(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {

@@ -19,17 +19,28 @@ import (
 
 // call sends a request and suspends the coroutine until it is answered or its deadline has passed.
 func (co *coroutine) call(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple, timeout time.Duration) (starlark.Value, error) {
+	if yields, v, err := co.beginCall(dest, command, args, kwargs, timeout); !yields {
+		return v, err
+	}
+	return co.unblocked(co.yield(blocked))
+}
+
+// beginCall sends the request of a call. If it reports true the coroutine must yield, and what the call returns is then that of
+// unblocked; else the call is over.
+func (co *coroutine) beginCall(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple, timeout time.Duration) (yields bool, v starlark.Value, err error) {
 	if err := co.mayBlock("call"); err != nil {
-		return nil, err
+		return false, nil, err
 	}
 	_, room, callee, err := co.ask(dest, command, args, kwargs, co.deadlineFor(cmp.Or(timeout, co.svc.limits.Call)), nil)
 	if err != nil {
-		return nil, err
+		return false, nil, err
 	}
 	if room != nil {
-		return co.awaitRoom(room)
+		v, err = co.awaitRoom(room)
+		return false, v, err
 	}
-	return co.block("call", callee)
+	co.what, co.target = "call", callee
+	return true, nil, nil
 }
 
 // ask sends a request whose outcome ends a wait of this service: it resumes the coroutine, or goes to fire if that is not nil.

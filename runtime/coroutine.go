@@ -25,15 +25,17 @@ const (
 // same code is deterministic on the stepper. Coroutines are pooled: a fresh one would pay for growing its stack, 2.8 µs
 // against 0.6 µs a handler. The Starlark thread is pooled with it.
 type coroutine struct {
-	svc    *Service
-	thread *starlark.Thread
-	next   func() (signal, bool)
-	stop   func()
-	yield  func(signal) bool
+	svc     *Service
+	thread  *starlark.Thread
+	context Context // of a service in Go
+	next    func() (signal, bool)
+	stop    func()
+	yield   func(signal) bool
 
 	job       job
 	charged   uint64 // thread.Steps up to which the turn was charged
 	stepLimit uint64 // thread.Steps at which the budget is exhausted
+	fresh     bool   // the budget is new, and not watched yet
 
 	// The request being handled: who is to be answered and until when. A session of 0 wants no answer.
 	source   caller
@@ -65,14 +67,15 @@ type coroutine struct {
 
 // job is what a coroutine runs: a Starlark callable, or Go code.
 type job struct {
-	fn     starlark.Callable
-	args   starlark.Tuple
-	kwargs []starlark.Tuple
-	native func(*coroutine) (starlark.Value, error)
-	what   string
-	trace  uint64                      // of the handler that forked it
-	task   *task                       // its handle, if it has one
-	then   func(starlark.Value, error) // called with the outcome instead of logging it; nil for requests
+	fn      starlark.Callable
+	args    starlark.Tuple
+	kwargs  []starlark.Tuple
+	native  func(*coroutine) (starlark.Value, error)
+	handler Handler // of a service in Go: it handles the command what
+	what    string
+	trace   uint64                      // of the handler that forked it
+	task    *task                       // its handle, if it has one
+	then    func(starlark.Value, error) // called with the outcome instead of logging it; nil for requests
 }
 
 // coroutineKey is the thread-local under which built-ins find the coroutine they run in.
@@ -135,6 +138,7 @@ func (p *Coroutines) put(worker int, co *coroutine) {
 
 func newCoroutine() *coroutine {
 	co := &coroutine{live: -1}
+	co.context.co = co
 	co.newThread()
 	co.next, co.stop = iter.Pull(co.body)
 	return co
@@ -169,7 +173,11 @@ func (co *coroutine) run() {
 		}
 	}()
 	j := &co.job
-	if j.native != nil {
+	switch {
+	case j.handler != nil:
+		co.finish(j.handler.Handle(&co.context, j.what, j.args, j.kwargs))
+		return
+	case j.native != nil:
 		co.finish(j.native(co))
 		return
 	}
@@ -187,11 +195,17 @@ func (co *coroutine) begin(svc *Service) {
 	co.allow(svc.limits)
 }
 
-// allow gives the coroutine a fresh budget of steps.
+// allow gives the coroutine a fresh budget of steps. What is to be watched while it uses it is set up by the first call of
+// onMaxSteps, if it comes to that: most handlers are shorter.
 func (co *coroutine) allow(l *Limits) {
-	co.stepLimit = co.thread.Steps + l.Steps
-	co.watch.spent = 0
-	co.arm()
+	th := co.thread
+	co.stepLimit = th.Steps + l.Steps
+	co.fresh = true
+	th.SetMaxExecutionSteps(min(th.Steps+firstLook, co.stepLimit))
+	if co.svc.node.profile.Load() != nil {
+		co.arm() // short handlers are sampled, too
+		co.nextHook()
+	}
 }
 
 // finish delivers the job's outcome: to the caller of a request, to then, or to the log.
@@ -259,6 +273,9 @@ func (co *coroutine) charge() {
 // of steps is used up: then the worker is handed back, or the handler is stopped if that was the last slice of its budget.
 func onMaxSteps(th *starlark.Thread) {
 	co := th.Local(coroutineKey).(*coroutine)
+	if co.fresh {
+		co.arm()
+	}
 	if th.Steps >= co.guard.lookAt {
 		co.look()
 	}
@@ -301,7 +318,11 @@ func (co *coroutine) block(what, target string) (starlark.Value, error) {
 		return nil, err
 	}
 	co.what, co.target = what, target
-	alive := co.yield(blocked)
+	return co.unblocked(co.yield(blocked))
+}
+
+// unblocked is how a wait has ended, once the coroutine goes on.
+func (co *coroutine) unblocked(alive bool) (starlark.Value, error) {
 	v, err := co.value, co.err
 	co.value, co.err, co.what, co.target, co.waiting.behind = nil, nil, "", "", nil
 	if !alive || co.killed {

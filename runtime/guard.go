@@ -45,14 +45,14 @@ type guard struct {
 	largest  int64  // the size of the largest local at the last look
 }
 
-// arm sets the first look of a handler that begins or goes on.
+// arm sets up what is watched while a handler, that has begun or gone on, uses its budget.
 func (co *coroutine) arm() {
-	th, g := co.thread, &co.guard
-	g.sliceEnd = min(th.Steps+co.svc.limits.Slice, co.stepLimit)
-	g.began, g.distance, g.largest = th.Steps, denseLook, 0
-	g.lookAt = th.Steps + firstLook
+	g, l := &co.guard, co.svc.limits
+	g.began = co.stepLimit - l.Steps
+	g.sliceEnd = min(g.began+l.Slice, co.stepLimit)
+	g.lookAt, g.distance, g.largest = g.began+firstLook, denseLook, 0
+	co.fresh, co.watch.spent = false, 0
 	co.sample()
-	co.nextHook()
 }
 
 // look stops the handler if one of its values is too large, and sets the next look.

@@ -23,9 +23,9 @@ const (
 	ending          // at the end of this step the service dies
 )
 
-// begin handles the start message: the script's top level, then init, run on one coroutine, which may block; until it
+// begin prepares a coroutine for the start message: the script's top level, then init, run on one coroutine, which may block; until it
 // is through, requests wait.
-func (s *Service) begin(m *message) {
+func (s *Service) begin(m *message) *coroutine {
 	s.starting = true
 	x, _ := m.body.(*extras)
 	if x == nil {
@@ -41,7 +41,7 @@ func (s *Service) begin(m *message) {
 		then:   func(_ starlark.Value, err error) { s.started(co, err) },
 	}
 	co.begin(s)
-	s.resume(co)
+	return co
 }
 
 func (s *Service) initialise(co *coroutine, args starlark.Tuple, kwargs []starlark.Tuple) error {
@@ -85,21 +85,19 @@ func (s *Service) started(co *coroutine, err error) {
 }
 
 // postpone keeps a request until init has returned, or refuses it because the service is about to end.
-func (s *Service) postpone(m *message) {
-	if s.phase == upgrading && !s.exchanging && s.admits(m) {
-		s.dispatch(m)
-		return
-	}
-	if s.phase <= upgrading {
+func (s *Service) postpone(m *message) *coroutine {
+	switch {
+	case s.phase == upgrading && !s.exchanging && s.admits(m):
+		return s.dispatch(m)
+	case s.phase <= upgrading:
 		s.deferred = append(s.deferred, *m)
 		s.mail.putOff(m)
-		return
+	case m.session == 0:
+		s.log(levelWarn, "message refused", "trace", TraceID(m.trace), "command", m.command, "error", "the service is stopping")
+	default:
+		m.source.answer(s.turn, m.session, nil, callErrorf(Dead, false, "%s is stopping", s.label))
 	}
-	if m.session == 0 {
-		s.log(levelWarn, "message refused", "command", m.command, "error", "the service is stopping")
-		return
-	}
-	m.source.answer(s.turn, m.session, nil, callErrorf(Dead, false, "%s is stopping", s.label))
+	return nil
 }
 
 // end makes the service die after the present step, without its exit hook. The first reason counts.

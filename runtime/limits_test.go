@@ -135,8 +135,8 @@ def heavy():
 	if lines != 1 {
 		t.Errorf("log: got %d lines about 10 dropped messages, want one", lines)
 	}
-	if c := runtime.CountsOf(address("refusing")); c.Refused != 3 || c.RequestBytes < 2000 || c.RequestBytes > 3000 {
-		t.Errorf("counts of the refusing service: got %+v, want 3 refused and between 2,000 and 3,000 bytes", c)
+	if c := runtime.CountsOf(address("refusing")); c.Refused != 2 || c.RequestBytes < 2000 || c.RequestBytes > 3000 {
+		t.Errorf("counts of the refusing service: got %+v, want 2 refused and between 2,000 and 3,000 bytes", c) // two wait, one is handed over
 	}
 	if c := runtime.CountsOf(address("exceeding")); c.Exceeded != 2 || c.Timers != 2 {
 		t.Errorf("counts of the service with timers: got %+v, want 2 exceeded and 2 timers", c)

@@ -17,6 +17,8 @@ type mailboxModel struct {
 	blocked      []entry
 	putOff       []entry
 	busy, closed bool
+	first        entry // handed over, if given
+	given        bool
 }
 
 // entry is a message of the model.
@@ -47,12 +49,13 @@ func (m *mailboxModel) fits(size int64) bool {
 	return n < modelLimit && bytes+size <= modelBytes
 }
 
+// enter hands e over if the owner is idle, else it appends it.
 func (m *mailboxModel) enter(e entry) putResult {
-	m.queue = append(m.queue, e)
 	if m.busy {
+		m.queue = append(m.queue, e)
 		return putOK
 	}
-	m.busy = true
+	m.busy, m.given, m.first = true, true, e
 	return putReady
 }
 
@@ -105,6 +108,10 @@ func (m *mailboxModel) admit() (entered []uint64) {
 }
 
 func (m *mailboxModel) take() (e entry, ok bool) {
+	if m.given {
+		m.given = false
+		return m.first, true
+	}
 	if len(m.queue) == 0 {
 		m.busy = false
 		return entry{}, false
@@ -119,6 +126,10 @@ func (m *mailboxModel) settle() bool {
 }
 
 func (m *mailboxModel) close() (left []uint64) {
+	if m.given {
+		m.given = false
+		left = append(left, m.first.session)
+	}
 	for _, e := range append(m.queue, m.blocked...) {
 		left = append(left, e.session)
 	}

@@ -82,22 +82,6 @@ func (b *mailbox) displace(m *message) (dropped []message, r putResult) {
 	return dropped, b.enter(m)
 }
 
-// enter appends a request for which there is room.
-func (b *mailbox) enter(m *message) putResult {
-	if b.n == len(b.ring) {
-		b.resize(max(4, 2*len(b.ring)))
-	}
-	b.ring[(b.head+b.n)&(len(b.ring)-1)] = *m
-	b.n++
-	b.requests++
-	b.bytes += int64(m.size)
-	if b.busy {
-		return putOK
-	}
-	b.busy = true
-	return putReady
-}
-
 // removeOldest takes the oldest request out of the queue, which holds one. Replies and events before it keep their order.
 func (b *mailbox) removeOldest() (m message) {
 	mask := len(b.ring) - 1

@@ -69,7 +69,7 @@ func (n *Node) ask(svc *Service, f, gone func()) bool {
 
 // busy tells whether something is in flight: a request, or a handler that is not merely waiting for its next input.
 func (s *Service) busy() bool {
-	if s.starting || s.held > 0 || s.preempted != nil || len(s.deferred)+s.runq.len() > 0 || s.mail.length() > 0 {
+	if s.starting || s.held > 0 || s.preempted != nil || s.mail.given || len(s.deferred)+s.runq.len() > 0 || s.mail.length() > 0 {
 		return true
 	}
 	for _, co := range s.live {

@@ -140,7 +140,7 @@ func (wt *watcher) work() {
 }
 
 func (wt *watcher) loop(ws *Workers) {
-	seen := make([]uint64, len(ws.workers))
+	seen := make([]*box, len(ws.workers))
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for {
@@ -166,7 +166,7 @@ func (wt *watcher) loop(ws *Workers) {
 }
 
 // look moves what has been in a slot since the last look to where the idle workers find it.
-func (wt *watcher) look(ws *Workers, seen []uint64) {
+func (wt *watcher) look(ws *Workers, seen []*box) {
 	if ws.idle.count.Load() == 0 {
 		return
 	}

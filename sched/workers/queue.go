@@ -78,45 +78,58 @@ func (q *queue) take(into []sched.Task, parts int) int {
 	return n
 }
 
-// slot holds the one task a worker runs next. Its owner puts and takes, the watcher takes what has been there too
-// long.
+// slot holds the one task a worker runs next. Its owner puts and takes, without a lock; the watcher takes what has been there
+// too long. What is in held is a box of the owner's: whoever takes it out of there has it for itself.
 type slot struct {
-	mu    sync.Mutex
-	task  sched.Task
-	count uint64 // how often it was filled
+	held   atomic.Pointer[box]
+	boxes  [8]*box // the owner fills them in turn, so that the watcher can tell one filling from the next
+	last   int     // the box filled last
+	filled bool    // the owner has put it into held, and has not taken it out
 }
+
+type box struct{ task sched.Task }
 
 // put fills the slot and returns the task it held.
 func (s *slot) put(t sched.Task) (displaced sched.Task) {
-	s.mu.Lock()
-	displaced, s.task = s.task, t
-	s.count++
-	s.mu.Unlock()
+	if s.filled {
+		displaced = s.take()
+	}
+	s.last = (s.last + 1) % len(s.boxes)
+	b := s.boxes[s.last]
+	if b == nil {
+		b = new(box)
+		s.boxes[s.last] = b
+	}
+	b.task = t
+	s.filled = true
+	s.held.Store(b)
 	return displaced
 }
 
 // take empties the slot.
 func (s *slot) take() sched.Task {
-	s.mu.Lock()
-	t := s.task
-	s.task = nil
-	s.mu.Unlock()
+	if !s.filled {
+		return nil
+	}
+	s.filled = false
+	b := s.held.Swap(nil)
+	if b == nil {
+		s.boxes[s.last] = nil // the watcher has it
+		return nil
+	}
+	t := b.task
+	b.task = nil
 	return t
 }
 
-// full reports whether the slot holds a task.
-func (s *slot) full() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.task != nil
-}
+// full reports, to the owner, whether the slot holds a task.
+func (s *slot) full() bool { return s.filled && s.held.Load() != nil }
 
-// takeStale empties the slot if it still holds what it held at the count seen, and returns the count now.
-func (s *slot) takeStale(seen uint64) (stale sched.Task, count uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.count == seen {
-		stale, s.task = s.task, nil
+// takeStale empties the slot if it holds what it held at the last look, and returns what it holds now. It is the watcher's.
+func (s *slot) takeStale(seen *box) (stale sched.Task, now *box) {
+	b := s.held.Load()
+	if b != nil && b == seen && s.held.CompareAndSwap(b, nil) {
+		return b.task, nil
 	}
-	return stale, s.count
+	return nil, b
 }
