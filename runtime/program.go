@@ -107,11 +107,18 @@ func (p *Programs) compile(name string) (*Program, error) {
 		return nil, fmt.Errorf("script %q: %w", name, err)
 	}
 	names := p.predeclaredIn(name)
-	_, program, err := starlark.SourceProgramOptions(Dialect(), name, src, names.Has)
+	used := make(starlark.StringDict) // the interpreter looks them up each time: in a small map in half the time
+	_, program, err := starlark.SourceProgramOptions(Dialect(), name, src, func(name string) bool {
+		v, ok := names[name]
+		if ok {
+			used[name] = v
+		}
+		return ok
+	})
 	if err != nil {
 		return nil, err
 	}
-	prog := &Program{name: name, text: sha256.Sum256(src), program: program, predeclared: names}
+	prog := &Program{name: name, text: sha256.Sum256(src), program: program, predeclared: used}
 	p.programs[name] = prog
 	return prog, nil
 }

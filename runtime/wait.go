@@ -21,13 +21,18 @@ type waits struct {
 	count [waitKinds]int // how many entries of each kind there are
 }
 
+// waiter is who hears that a wait is over.
+type waiter struct {
+	co   *coroutine    // resumed at completion …
+	fire func(outcome) // … or called, for waits without a coroutine
+}
+
 type wait struct {
-	gen      uint32
-	at       int32 // position in the heap, -1 when there is no deadline
-	used     bool
-	kind     waitKind
-	co       *coroutine    // resumed at completion …
-	fire     func(outcome) // … or called, for waits without a coroutine
+	gen  uint32
+	at   int32 // position in the heap, -1 when there is no deadline
+	used bool
+	kind waitKind
+	waiter
 	deadline sched.Time
 	order    uint64 // ties between equal deadlines: first set, first fired
 }
@@ -78,20 +83,20 @@ func (w *waits) add(kind waitKind, co *coroutine, fire func(outcome), deadline s
 }
 
 // take removes the entry id names and returns what it held; ok is false if it is gone already.
-func (w *waits) take(id waitID) (entry wait, ok bool) {
+func (w *waits) take(id waitID) (entry waiter, ok bool) {
 	i := uint32(id)
 	if int(i) >= len(w.slots) {
-		return wait{}, false
+		return waiter{}, false
 	}
 	s := &w.slots[i]
 	if !s.used || s.gen != uint32(id>>32) {
-		return wait{}, false
+		return waiter{}, false
 	}
-	entry = *s
+	entry = s.waiter
 	if s.at >= 0 {
 		w.unheap(int(s.at))
 	}
-	s.used, s.co, s.fire = false, nil, nil
+	s.used, s.waiter = false, waiter{}
 	w.count[s.kind]--
 	w.free = append(w.free, i)
 	return entry, true
@@ -115,9 +120,9 @@ func (w *waits) earliest() sched.Time {
 }
 
 // expired removes the first entry whose deadline is not after now.
-func (w *waits) expired(now sched.Time) (entry wait, ok bool) {
+func (w *waits) expired(now sched.Time) (entry waiter, ok bool) {
 	if at := w.earliest(); at == 0 || at > now {
-		return wait{}, false
+		return waiter{}, false
 	}
 	i := w.heap[0]
 	return w.take(waitID(w.slots[i].gen)<<32 | waitID(i))
