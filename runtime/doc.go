@@ -24,8 +24,8 @@
 //   - A request is answered once, however: by the return of its handler, by ret, by a response given later, by the service it was
 //     redirected to, or by the runtime if none of them does in time. A second answer is an error, and an answer nobody
 //     waits for any more is dropped.
-//   - Every wait of a handler ends: a call, a select, a launch, a stop and an upgrade at their deadline, which is never later than that
-//     of the request being handled; a queue, a query and a wait for an address at their timeout or that deadline. Only skynet.wait
+//   - Every wait of a handler ends: a call, a select, a launch and an upgrade at their deadline, which is never later than that of the
+//     request being handled; a stop at its deadline and after what the exit hook may take; a queue, a query and a wait for an address at their timeout or that deadline. Only skynet.wait
 //     without a timeout, reading without one, and a queue in a handler that nobody waits for, may last as long as the service.
 //   - A monitor hears of the end of its service once, with the reason, also if that has ended already, and over nodes.
 //   - Linked services end together if one ends abnormally, even one in an endless loop; undoing a link that has not been broken
