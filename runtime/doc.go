@@ -21,7 +21,21 @@
 //   - A call ends: with the reply, or with an error of one of the kinds of [Kind], at the latest at its deadline. Whatever
 //     happens to the callee (it fails, exits, is killed, never answers), the caller hears about it.
 //   - A deadline travels: what a handler calls has no later deadline than the request it handles.
-//   - A request is answered once; an answer nobody waits for any more is dropped.
+//   - A request is answered once, however: by the return of its handler, by ret, by a response given later, by the service it was
+//     redirected to, or by the runtime if none of them does in time. A second answer is an error, and an answer nobody
+//     waits for any more is dropped.
+//   - Every wait of a handler ends: a call, a select, a launch and an upgrade at their deadline, which is never later than that of the
+//     request being handled; a stop at its deadline and after what the exit hook may take; a queue, a query and a wait for an address at their timeout or that deadline. Only skynet.wait
+//     without a timeout, reading without one, and a queue in a handler that nobody waits for, may last as long as the service.
+//   - A monitor hears of the end of its service once, with the reason, also if that has ended already, and over nodes.
+//   - Linked services end together if one ends abnormally, even one in an endless loop; undoing a link that has not been broken
+//     yet undoes it for both.
+//   - The exit hook runs once in every orderly end, after all handlers and before the death; never after a kill or a failure. It is
+//     given up after the limit call.
+//   - A node that stops ends its services one by one, the youngest first.
+//   - An upgrade takes place as a whole or not at all. No request is lost or sees a state in between, and none that a request
+//     under way has set off is kept waiting for it.
+//   - Whoever hears that a service has ended finds its names free.
 //   - The receiver of a message shares no mutable state with its sender.
 //   - A handler that exceeds its step budget is stopped with an error that says where; its service and all others go on.
 //   - Requests that arrive before init has returned wait for it.

@@ -53,11 +53,19 @@ func (t *task) cancel(by *coroutine) (starlark.Value, error) {
 	switch {
 	case t.ended:
 		return starlark.False, nil
-	case t.co == nil:
-		t.cancelled, t.ended = true, true
+	case t.drop():
 		return starlark.True, nil
 	}
 	return starlark.True, by.cancel(t.co)
+}
+
+// drop cancels a task that has not begun; it reports whether that is so.
+func (t *task) drop() bool {
+	if t.ended || t.co != nil {
+		return false
+	}
+	t.cancelled, t.ended = true, true
+	return true
 }
 
 // cancel ends another coroutine of the service where it is suspended, or the coroutine itself, which the error it then gets

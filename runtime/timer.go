@@ -17,7 +17,7 @@ type timerValue struct {
 	period time.Duration // 0 for a timer that fires once
 	next   sched.Time    // when a periodic timer fires next
 	busy   bool          // the run of the last firing is not over
-	over   bool          // it was cancelled
+	run    *task         // the last run of a periodic timer
 }
 
 func (t *timerValue) String() string        { return "timer" }
@@ -42,7 +42,9 @@ func (t *timerValue) Attr(name string) (starlark.Value, error) {
 
 func (t *timerValue) cancel() bool {
 	_, pending := t.svc.waits.take(t.id)
-	t.over = true
+	if t.run != nil {
+		t.run.drop()
+	}
 	return pending
 }
 
@@ -118,7 +120,10 @@ func (t *timerValue) tick() {
 	if !t.busy {
 		t.busy = true
 		t.job.trace = t.svc.node.nextTrace()
-		t.svc.fork(t.job)
+		j := t.job
+		t.run = &task{svc: t.svc, what: j.what}
+		j.task = t.run
+		t.svc.fork(j)
 	}
 }
 

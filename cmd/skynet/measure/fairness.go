@@ -54,7 +54,7 @@ func overloaded(command string, delay func(probe) time.Duration) func() (*rig, e
 
 // roomFor makes mailboxes large enough for n messages and some more, and lets endless loops end as they usually do.
 func roomFor(n int) change {
-	return func(c *runtime.Config) { c.Limits.Mailbox, c.Limits.Steps = n+1000, 0 }
+	return func(c *runtime.Config) { c.Limits.Mailbox, c.Limits.MailboxBytes, c.Limits.Steps = n+1000, 1<<40, 0 }
 }
 
 // probe calls an idle service now and then, n times if there is time, and returns the delays.
