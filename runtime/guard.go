@@ -110,7 +110,7 @@ func (co *coroutine) tooLarge(name string, v starlark.Value, n int64) {
 // stopHandler makes the handler fail at its next step, which it cannot catch.
 func (co *coroutine) stopHandler(why string) {
 	co.cancelled = true
-	co.svc.counts.stopped++
+	co.svc.count.stopped++
 	co.thread.Cancel(why)
 }
 

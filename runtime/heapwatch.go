@@ -93,5 +93,5 @@ func (co *coroutine) rise() {
 		runtime.Gosched() //determinism:ok only where a heap watch is, which is in production
 	}
 	co.cancelled = true
-	co.svc.counts.stopped++
+	co.svc.count.stopped++
 }

@@ -69,7 +69,6 @@ type Service struct {
 	access *access                 // what it is held to; nil: it may do everything
 	known  atomic.Pointer[[]claim] // the names as of now, for everybody to read; at the end the last ones
 
-	counts      ownCounts
 	meter       *meter   // nil unless the processor or memory is limited
 	globalNames []string // sorted, once they are needed
 
@@ -295,7 +294,7 @@ func (s *Service) dispatch(m *message) *coroutine {
 	co := s.node.coroutines.get(s.turn.Worker)
 	if err := s.commandJob(m, &co.job); err != nil {
 		s.node.coroutines.put(s.turn.Worker, co)
-		s.count.refused++
+		s.count.noCommand++
 		if m.session != 0 {
 			m.source.answer(s.turn, m.session, nil, err)
 		} else {
