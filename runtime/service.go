@@ -113,10 +113,10 @@ func (q *runQueue) pop() runnable {
 	return r
 }
 
-// closer is a socket or a listener; seat is its place in the list of its service.
+// closer is a socket or a listener; position is its place in the list of its service.
 type closer interface {
 	close()
-	seat() *int
+	position() *int
 }
 
 // Address returns the service's address.
