@@ -223,10 +223,7 @@ func takeTimeout(b *starlark.Builtin, kwargs []starlark.Tuple) (time.Duration, [
 		if kw[1] == starlark.None {
 			return 0, rest, nil
 		}
-		d, err := Duration(kw[1])
-		if err == nil && d <= 0 {
-			err = fmt.Errorf("got %v, want more than 0", kw[1])
-		}
+		d, err := positiveDuration(kw[1])
 		if err != nil {
 			return 0, nil, fmt.Errorf("%s: timeout: %w", b.Name(), err)
 		}

@@ -12,7 +12,7 @@ import (
 
 // Service is a mailbox, the private state of a script (or a Go [Handler]) and the coroutines that are handling its
 // messages. It is a [sched.Task]: whatever it does happens in its turns, one at a time, so nothing in it needs a lock but the
-// mailbox.
+// mailbox and its names, which others read.
 type Service struct {
 	node  *Node
 	addr  *Address
@@ -33,7 +33,7 @@ type Service struct {
 	depth    int        // how many services waited in init for this one when it was launched
 	starting bool       // init has not returned: requests wait in deferred
 	initial  *coroutine // runs init, while starting
-	deferred []message  // requests that came before init returned
+	deferred []message  // requests put off until init has returned, or an upgrade is over
 	phase    phase
 	reason   Reason // why it ends, once it does
 
@@ -84,7 +84,7 @@ type claim struct {
 	name  string
 }
 
-// runnable is an entry of a service's run queue: a new job, a suspended coroutine, or a request that waited for init.
+// runnable is an entry of a service's run queue: a new job, a suspended coroutine, or a request that was put off.
 type runnable struct {
 	job     job
 	co      *coroutine
@@ -498,6 +498,13 @@ func (s *Service) interrupt(turn *sched.Turn, m *message) bool {
 		s.mail.urgent = append(s.mail.urgent, *m)
 		return signalUrgent
 	})
+}
+
+// urge makes another service call f as interrupt does or, if that one ends before it does, this one call gone in one of its own
+// turns. It reports false if the other has ended already.
+func (s *Service) urge(other *Service, f, gone func()) bool {
+	ended := goCaller(func(starlark.Value, *CallError) { s.run(nil, gone) })
+	return other.interrupt(s.turn, &message{kind: event, body: f, source: ended, session: 1})
 }
 
 // signal makes the service attend; set runs under the lock of its mailbox and returns the bits to set.
