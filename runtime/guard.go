@@ -51,7 +51,7 @@ func (co *coroutine) arm() {
 	g.began = co.stepLimit - l.Steps
 	g.sliceEnd = min(g.began+l.Slice, co.stepLimit)
 	g.lookAt, g.distance, g.largest = g.began+firstLook, denseLook, 0
-	co.fresh, co.watch.spent = false, 0
+	co.fresh, co.long.spent = false, 0
 	co.sample()
 }
 
