@@ -94,7 +94,7 @@ func (s Shared) tables() *sharedTables { return &s.co.svc.node.shared }
 // first. What cannot be sent in a message is refused; what is frozen is not copied.
 func (s Shared) Publish(name string, value starlark.Value) (version int, err error) {
 	if name == "" {
-		return 0, fmt.Errorf("shared.publish: name: got an empty string")
+		return 0, fmt.Errorf("shared.publish: name: got an empty string, want the name of a table")
 	}
 	copied, err := wire.Copy(value)
 	if err != nil {
