@@ -31,7 +31,7 @@ type edition struct {
 
 // sharedWait is a coroutine that waits for a version above one it knows.
 type sharedWait struct {
-	query
+	waitRef
 	above int
 }
 
@@ -154,7 +154,7 @@ func (s Shared) Wait(name string, version int, timeout time.Duration) (int, erro
 	if timeout > 0 {
 		deadline = co.deadlineFor(timeout)
 	}
-	w := sharedWait{query{co.svc, co.svc.addWait(otherWait, co, nil, deadline)}, version}
+	w := sharedWait{waitRef{co.svc, co.svc.addWait(otherWait, co, nil, deadline)}, version}
 	t.keep(name, append(t.waiting[name], w))
 	t.mu.Unlock()
 	defer t.forget(name, w)
