@@ -3,6 +3,7 @@ package runtime
 import (
 	"go.starlark.net/starlark"
 
+	"skynet/runtime/weigh"
 	"skynet/sched"
 )
 
@@ -82,4 +83,4 @@ func CountsOf(a *Address) LimitCounts {
 }
 
 // MemoryOf is the estimated size of a service's state. It must be called in simulation, while no turn runs.
-func MemoryOf(a *Address) int64 { return a.svc.memory() }
+func MemoryOf(a *Address) int64 { return a.svc.weigh(weigh.New(thorough)) }

@@ -38,7 +38,7 @@ type Limits struct {
 	// Calls is the number of calls of a service that wait for their replies; default 100,000. Each holds its coroutine,
 	// about 10 KB.
 	Calls int
-	// Handlers is the number of handlers of a service that are suspended; while there are more its requests are refused
+	// Handlers is the number of handlers of a service that are suspended; while there are as many its requests are refused
 	// with [Overload]. Default 100,000. Each holds about 10 KB.
 	Handlers int
 	// Call is the deadline of a call that gives none; default 5 s.

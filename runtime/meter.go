@@ -154,11 +154,8 @@ func (m *meter) stop() {
 // waitSize is what an entry of the wait table takes: a timer, a call.
 const waitSize = 160
 
-// memory estimates the bytes that the service's state holds: its globals, the local variables of its suspended handlers,
-// and what waits in its mailbox. It must be called in a turn of the service, or while no worker runs.
-func (s *Service) memory() int64 { return s.weigh(weigh.New(thorough)) }
-
-// weigh is memory on a scale that the caller has made.
+// weigh estimates, on a new scale, the bytes that the service's state holds: its globals, the local variables of its suspended
+// handlers, and what waits in its mailbox. It must be called in a turn of the service, or while no worker runs.
 func (s *Service) weigh(scale *weigh.Scale) int64 {
 	s.mail.mu.Lock()
 	total := s.mail.bytes
