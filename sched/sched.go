@@ -57,7 +57,8 @@ func (t Time) String() string { return time.Duration(t).String() }
 type Task interface {
 	// Run handles up to turn.Budget messages and reports whether the task has more to do now. It is never called
 	// concurrently for the same task. When it returns true the scheduler queues the task again; when it returns
-	// false the task has cleared its own bit and will report itself ready at the next message.
+	// false the task has cleared its own bit and will report itself ready at the next message, or has kept it, to pause, and
+	// will report itself ready later.
 	Run(turn *Turn) (more bool)
 
 	// TaskID identifies the task within its node; it is what traces and strategies see.
