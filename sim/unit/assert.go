@@ -115,9 +115,11 @@ func assertWithin(c *call) (starlark.Value, error) {
 }
 
 // kinds are those of errors, as scripts see them.
-var kinds = []string{
-	string(runtime.Timeout), string(runtime.Dead), string(runtime.Overload), string(runtime.Remote), string(runtime.Denied),
-	string(runtime.Unreachable), "error",
+func kinds() []string {
+	return []string{
+		string(runtime.Timeout), string(runtime.Dead), string(runtime.Overload), string(runtime.Remote), string(runtime.Denied),
+		string(runtime.Unreachable), "error",
+	}
 }
 
 // expectation is what assert.fails was told of the error.
@@ -162,8 +164,8 @@ func expected(c *call) (want expectation, rest []starlark.Tuple, err error) {
 		text, _ := starlark.AsString(kw[1])
 		switch name {
 		case "kind":
-			if want.kind = text; !slices.Contains(kinds, text) {
-				err = fmt.Errorf("%s: kind: got %v, want one of %s", c.name, kw[1], strings.Join(kinds, ", "))
+			if want.kind = text; !slices.Contains(kinds(), text) {
+				err = fmt.Errorf("%s: kind: got %v, want one of %s", c.name, kw[1], strings.Join(kinds(), ", "))
 			}
 		case "match":
 			if _, ok := kw[1].(starlark.String); !ok {

@@ -130,14 +130,17 @@ func testAdvance(c *call) (starlark.Value, error) {
 }
 
 // levels are those of log lines, by their names in scripts.
-var levels = []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
+func levels() []slog.Level {
+	return []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
+}
 
 func levelOf(name string) (slog.Level, bool) {
-	i := slices.IndexFunc(levels, func(l slog.Level) bool { return strings.EqualFold(l.String(), name) })
+	all := levels()
+	i := slices.IndexFunc(all, func(l slog.Level) bool { return strings.EqualFold(l.String(), name) })
 	if i < 0 {
 		return 0, false
 	}
-	return levels[i], true
+	return all[i], true
 }
 
 // testLogs returns the lines logged so far, those of a level and above.
