@@ -3,8 +3,8 @@ package runtime
 // Ending is the way a service ended.
 type Ending string
 
-// The ways a service ends. Killed and Failed are abnormal: they take the services linked to it along, and a supervisor
-// restarts what is transient.
+// The ways a service ends. All but Exited and Stopped are abnormal: they take the services linked to it along, and a
+// supervisor restarts what is transient.
 const (
 	Exited  Ending = "exit"    // it called skynet.exit
 	Stopped Ending = "stopped" // it was asked to end in an orderly way, or its node was
