@@ -184,8 +184,8 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 		case s.runq.len() > 0:
 			co = s.follow(s.runq.pop())
 		default:
-			if s.mail.given && s.meter == nil {
-				s.mail.given = false
+			if s.mail.given {
+				s.mail.given, m.size = false, s.mail.first.size
 				co = s.handle(&s.mail.first)
 				s.mail.first = message{}
 				break
