@@ -3,7 +3,6 @@ package runtime
 import (
 	"fmt"
 	"math"
-	"path"
 	"slices"
 	"time"
 
@@ -11,7 +10,6 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
 
-	"skynet/runtime/wire"
 	"skynet/sched"
 )
 
@@ -223,10 +221,7 @@ func takeTimeout(b *starlark.Builtin, kwargs []starlark.Tuple) (time.Duration, [
 		if kw[1] == starlark.None {
 			return 0, rest, nil
 		}
-		d, err := Duration(kw[1])
-		if err == nil && d <= 0 {
-			err = fmt.Errorf("got %v, want more than 0", kw[1])
-		}
+		d, err := positiveDuration(kw[1])
 		if err != nil {
 			return 0, nil, fmt.Errorf("%s: timeout: %w", b.Name(), err)
 		}
@@ -267,90 +262,6 @@ func Duration(v starlark.Value) (time.Duration, error) {
 
 // seconds converts a duration to what scripts read.
 func seconds(d time.Duration) starlark.Value { return starlark.Float(d.Seconds()) }
-
-func skynetNewService(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	script, args, err := co.scriptName(b, args)
-	if err != nil {
-		return nil, err
-	}
-	return co.launch(b, script, args, kwargs, co.launchOne)
-}
-
-func (co *coroutine) launchOne(spec launchSpec, m message) *CallError {
-	s, err := co.svc.node.launch(co.svc.turn, spec, m)
-	co.waiting.callee = s
-	return err
-}
-
-// scriptName takes the script off the arguments: the name of a handler in Go, or of a file, whose ".star" may be left out.
-func (co *coroutine) scriptName(b *starlark.Builtin, args starlark.Tuple) (string, starlark.Tuple, error) {
-	if len(args) == 0 {
-		return "", nil, fmt.Errorf("%s: got no arguments, want the name of a script", b.Name())
-	}
-	script, ok := starlark.AsString(args[0])
-	if !ok {
-		return "", nil, fmt.Errorf("%s: got %s, want the name of a script", b.Name(), args[0].Type())
-	}
-	if !co.svc.node.isHandler(script) && path.Ext(script) == "" {
-		script += ".star"
-	}
-	return co.svc.node.canonical(script), args[1:], nil
-}
-
-// launch copies the arguments of init, lets start begin the launch, and waits for the address.
-func (co *coroutine) launch(b *starlark.Builtin, script string, args starlark.Tuple, kwargs []starlark.Tuple, start func(launchSpec, message) *CallError) (starlark.Value, error) {
-	s := co.svc
-	spec := launchSpec{script: script, by: s}
-	kwargs, err := spec.takeLaunch(s.node, kwargs)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	v, err := co.launchBy(spec, args, kwargs, start)
-	if _, failed := err.(*CallError); err != nil && !failed && err != errKilled {
-		err = fmt.Errorf("%s: %w", b.Name(), err)
-	}
-	return v, err
-}
-
-// launchBy copies the arguments of init, lets start begin the launch, and waits for the address.
-func (co *coroutine) launchBy(spec launchSpec, args starlark.Tuple, kwargs []starlark.Tuple, start func(launchSpec, message) *CallError) (starlark.Value, error) {
-	s := co.svc
-	if err := co.mayBlock("launch"); err != nil {
-		return nil, err
-	}
-	args, kwargs, err := wire.CopyArgs(args, kwargs)
-	if err != nil {
-		return nil, err
-	}
-	if s.access != nil {
-		co.charge() // a refusal is logged
-	}
-	m := message{source: s, trace: co.traceID(), args: args, body: &extras{kwargs: kwargs}, deadline: co.deadlineFor(s.limits.Launch)}
-	if err := s.roomForCall(); err != nil {
-		return nil, err
-	}
-	id := s.addWait(callWait, co, nil, m.deadline)
-	m.session = uint64(id)
-	co.waiting.call = id
-	if err := start(spec, m); err != nil {
-		s.waits.take(id)
-		return nil, err
-	}
-	return co.block("call", "the new service")
-}
-
-func skynetUniqueService(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	script, args, err := co.scriptName(b, args)
-	if err != nil {
-		return nil, err
-	}
-	return co.launch(b, script, args, kwargs, co.launchUnique)
-}
-
-func (co *coroutine) launchUnique(spec launchSpec, m message) *CallError {
-	co.waiting.callee = co.svc.node.launchUnique(co.svc.turn, spec, m)
-	return nil
-}
 
 // registration is skynet.register and cluster.register, which differ in who can see the name.
 func registration(register func(n *Node, name string, s *Service) error) builtin {

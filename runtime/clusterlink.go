@@ -48,7 +48,7 @@ type clusterLink struct {
 // errPeerClosed is why a link is lost when the other node closes it in an orderly way.
 var errPeerClosed = errors.New("closed by the other node")
 
-func (l *clusterLink) seat() *int { return &l.place }
+func (l *clusterLink) position() *int { return &l.place }
 
 func (l *clusterLink) name() string { return "node " + l.remote }
 

@@ -62,7 +62,7 @@ type coroutine struct {
 	id      uint64     // of the task within its service: the service's count of coroutines when it began
 	begun   sched.Time // when the job began
 	waiting waiting    // whom a suspended coroutine waits for
-	watch   watch      // over a handler that runs
+	long    longRun    // of a handler that runs
 }
 
 // job is what a coroutine runs: a Starlark callable, or Go code.
@@ -74,7 +74,7 @@ type job struct {
 	handler Handler // of a service in Go: it handles the command what
 	what    string
 	trace   uint64                      // of the handler that forked it
-	task    *task                       // its handle, if it has one
+	task    *forkedTask                 // its handle, if it has one
 	then    func(starlark.Value, error) // called with the outcome instead of logging it; nil for requests
 }
 
@@ -291,21 +291,21 @@ func onMaxSteps(th *starlark.Thread) {
 	}
 	co.guard.sliceEnd = min(th.Steps+co.svc.limits.Slice, co.stepLimit)
 	co.nextHook()
-	co.watchSlow()
+	co.noteSlow()
 	if !co.yield(preempted) || co.killed {
 		co.killed, co.cancelled = true, true
 		th.Cancel(errKilled.Error())
 		return
 	}
 	co.sit()
-	co.watch.resumed = co.svc.node.sched.Now()
+	co.long.resumed = co.svc.node.sched.Now()
 }
 
 // nextHook makes the interpreter call onMaxSteps when the next of its duties is due.
 func (co *coroutine) nextHook() {
 	at := min(co.guard.sliceEnd, co.guard.lookAt)
-	if co.watch.sampleAt != 0 {
-		at = min(at, co.watch.sampleAt)
+	if co.long.sampleAt != 0 {
+		at = min(at, co.long.sampleAt)
 	}
 	co.thread.SetMaxExecutionSteps(at)
 }

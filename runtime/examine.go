@@ -54,12 +54,11 @@ func (co *coroutine) survey() ([]ServiceInfo, error) {
 		if other == s {
 			continue
 		}
-		gone := goCaller(func(starlark.Value, *CallError) { s.run(nil, func() { settle(nil) }) })
-		m := message{kind: event, source: gone, session: 1, body: func() {
+		asked := s.urge(other, func() {
 			answer := other.info(nil)
 			s.run(other.turn, func() { settle(&answer) })
-		}}
-		if other.interrupt(s.turn, &m) {
+		}, func() { settle(nil) })
+		if asked {
 			left++
 		}
 	}

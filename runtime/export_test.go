@@ -63,8 +63,23 @@ func (n *Node) Kill(a *Address) {
 	}
 }
 
-// CountsOf is what the limits of a service have done. It must be called in simulation, while no turn runs.
-func CountsOf(a *Address) limitCounts { return a.svc.limitCounts() }
+// LimitCounts is what the limits of a service have done, and how near it is to them.
+type LimitCounts struct {
+	Refused, Dropped, Exceeded, Throttled, Stopped uint64
+
+	RequestBytes     int64
+	Requests, Timers int
+}
+
+// CountsOf must be called in simulation, while no turn runs.
+func CountsOf(a *Address) LimitCounts {
+	st := a.svc.stat(nil)
+	r := &st.Refused
+	return LimitCounts{
+		Refused: r.Overload, Dropped: r.Dropped, Exceeded: r.Exceeded, Throttled: r.Throttled, Stopped: r.Stopped,
+		RequestBytes: st.QueuedBytes, Requests: a.svc.mail.requests, Timers: st.Timers,
+	}
+}
 
 // MemoryOf is the estimated size of a service's state. It must be called in simulation, while no turn runs.
 func MemoryOf(a *Address) int64 { return a.svc.memory() }

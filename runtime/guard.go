@@ -51,7 +51,7 @@ func (co *coroutine) arm() {
 	g.began = co.stepLimit - l.Steps
 	g.sliceEnd = min(g.began+l.Slice, co.stepLimit)
 	g.lookAt, g.distance, g.largest = g.began+firstLook, denseLook, 0
-	co.fresh, co.watch.spent = false, 0
+	co.fresh, co.long.spent = false, 0
 	co.sample()
 }
 
@@ -110,7 +110,7 @@ func (co *coroutine) tooLarge(name string, v starlark.Value, n int64) {
 // stopHandler makes the handler fail at its next step, which it cannot catch.
 func (co *coroutine) stopHandler(why string) {
 	co.cancelled = true
-	co.svc.counts.stopped++
+	co.svc.count.stopped++
 	co.thread.Cancel(why)
 }
 

@@ -41,7 +41,7 @@ func (c *Context) Now() sched.Time {
 // Deadline is until when the caller waits; 0 if it does not.
 func (c *Context) Deadline() sched.Time { return c.co.deadline }
 
-// Call is skynet.call: dest is an [Address] or a registered name; a timeout of 0 means the node's default.
+// Call is skynet.call: dest is an [Address] or a registered name; a timeout of 0 means the service's limit call.
 func (c *Context) Call(dest starlark.Value, command string, args starlark.Tuple, timeout time.Duration) (starlark.Value, error) {
 	return c.co.call(dest, command, args, nil, timeout)
 }

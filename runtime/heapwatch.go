@@ -52,9 +52,6 @@ func (h *HeapWatch) Look(why string) (stopped int) {
 	return stopped
 }
 
-// Limits returns the node's limits, with defaults in place of what was not set.
-func (n *Node) Limits() Limits { return n.limits }
-
 // seat is where a worker's handler that runs for long can be found. The worker takes it, and leaves it when the handler
 // ends, blocks or makes way for others.
 type seat struct {
@@ -93,5 +90,5 @@ func (co *coroutine) rise() {
 		runtime.Gosched() //determinism:ok only where a heap watch is, which is in production
 	}
 	co.cancelled = true
-	co.svc.counts.stopped++
+	co.svc.count.stopped++
 }

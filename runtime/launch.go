@@ -2,13 +2,38 @@ package runtime
 
 import (
 	"fmt"
+	"path"
 
 	"go.starlark.net/starlark"
 
+	"skynet/runtime/wire"
 	"skynet/sched"
 )
 
-// launchSpec says what is launched: newservice, uniqueservice, supervisors and Go code all end in one.
+// This file is how a service is launched, by whomever.
+
+// LaunchOptions is how Go code launches a service. Script is required.
+type LaunchOptions struct {
+	// Script is the name of a script or of a Go handler.
+	Script string
+	// Name, unless empty, is registered for the service before its first message.
+	Name string
+	// Args and Kwargs are for init.
+	Args   starlark.Tuple
+	Kwargs []starlark.Tuple
+	// Limits are its own, where they are not 0; the others are the node's.
+	Limits Limits
+	// Link links it to its launcher: if one ends abnormally, so does the other. It means nothing to a launch by the node.
+	Link bool
+	// Unique asks for the one service of that script, which is launched if there is none, as skynet.uniqueservice does. It means
+	// nothing to a launch by the node.
+	Unique bool
+	// Allow is what the service may do of what its launcher may; nil grants all of that. The node itself may do everything.
+	Allow *Grant
+}
+
+// launchSpec is what is launched, once it was checked: the [LaunchOptions] of Go code, the words newservice and uniqueservice, and
+// the children of supervisors all end in one.
 type launchSpec struct {
 	script string  // name of a script or of a Go handler
 	name   string  // registered before the first message, unless empty
@@ -18,6 +43,43 @@ type launchSpec struct {
 	allow  *Grant  // what it may do of what its launcher may; nil: all of it
 
 	by *Service // the launcher, to whose rights the launch is held; nil: Go code, which has all of them
+}
+
+// spec checks the options.
+func (o *LaunchOptions) spec(n *Node, by *Service) (launchSpec, error) {
+	if o.Allow != nil {
+		if err := o.Allow.check(n.programs.restricted); err != nil {
+			return launchSpec{}, fmt.Errorf("launch %s: allow: %w", o.Script, err)
+		}
+	}
+	spec := launchSpec{script: o.Script, name: o.Name, link: o.Link, allow: o.Allow, by: by}
+	if o.Limits != (Limits{}) {
+		limits := o.Limits.or(n.limits)
+		spec.limits = &limits
+	}
+	return spec, nil
+}
+
+// LaunchWith is [Node.Launch] with all its options, of which a wrong grant is told to done at once.
+func (n *Node) LaunchWith(o LaunchOptions, done func(*Address, error)) {
+	spec, err := o.spec(n, nil)
+	if err != nil {
+		done(nil, err)
+		return
+	}
+	answer := func(v starlark.Value, err *CallError) {
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		done(v.(*Address), nil)
+	}
+	n.enter("launch of "+o.Script, func() {
+		m := message{source: goCaller(answer), session: 1, args: o.Args, body: &extras{kwargs: o.Kwargs}}
+		if _, err := n.launch(n.system.turn, spec, m); err != nil {
+			done(nil, err)
+		}
+	}, answer)
 }
 
 // takeLaunch takes the keyword launch, a dict of how the service is launched, out of the keywords, which else go to init.
@@ -144,4 +206,90 @@ func asCallErrorf(err error, format string, args ...any) *CallError {
 	e.Maybe = false
 	e.Message = fmt.Sprintf(format, args...) + ": " + e.Message
 	return e
+}
+
+// skynetNewService launches a service and returns its address once init has returned.
+func skynetNewService(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	script, args, err := co.scriptName(b, args)
+	if err != nil {
+		return nil, err
+	}
+	return co.launch(b, script, args, kwargs, co.launchOne)
+}
+
+func (co *coroutine) launchOne(spec launchSpec, m message) *CallError {
+	s, err := co.svc.node.launch(co.svc.turn, spec, m)
+	co.waiting.callee = s
+	return err
+}
+
+// scriptName takes the script off the arguments: the name of a handler in Go, or of a file, whose ".star" may be left out.
+func (co *coroutine) scriptName(b *starlark.Builtin, args starlark.Tuple) (string, starlark.Tuple, error) {
+	if len(args) == 0 {
+		return "", nil, fmt.Errorf("%s: got no arguments, want the name of a script", b.Name())
+	}
+	script, ok := starlark.AsString(args[0])
+	if !ok {
+		return "", nil, fmt.Errorf("%s: got %s, want the name of a script", b.Name(), args[0].Type())
+	}
+	if !co.svc.node.isHandler(script) && path.Ext(script) == "" {
+		script += ".star"
+	}
+	return co.svc.node.canonical(script), args[1:], nil
+}
+
+// launch is launchBy with what a script writes.
+func (co *coroutine) launch(b *starlark.Builtin, script string, args starlark.Tuple, kwargs []starlark.Tuple, start func(launchSpec, message) *CallError) (starlark.Value, error) {
+	s := co.svc
+	spec := launchSpec{script: script, by: s}
+	kwargs, err := spec.takeLaunch(s.node, kwargs)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	v, err := co.launchBy(spec, args, kwargs, start)
+	if _, failed := err.(*CallError); err != nil && !failed && err != errKilled {
+		err = fmt.Errorf("%s: %w", b.Name(), err)
+	}
+	return v, err
+}
+
+// launchBy copies the arguments of init, lets start begin the launch, and waits for the address.
+func (co *coroutine) launchBy(spec launchSpec, args starlark.Tuple, kwargs []starlark.Tuple, start func(launchSpec, message) *CallError) (starlark.Value, error) {
+	s := co.svc
+	if err := co.mayBlock("launch"); err != nil {
+		return nil, err
+	}
+	args, kwargs, err := wire.CopyArgs(args, kwargs)
+	if err != nil {
+		return nil, err
+	}
+	if s.access != nil {
+		co.charge() // a refusal is logged
+	}
+	m := message{source: s, trace: co.traceID(), args: args, body: &extras{kwargs: kwargs}, deadline: co.deadlineFor(s.limits.Launch)}
+	if err := s.roomForCall(); err != nil {
+		return nil, err
+	}
+	id := s.addWait(callWait, co, nil, m.deadline)
+	m.session = uint64(id)
+	co.waiting.call = id
+	if err := start(spec, m); err != nil {
+		s.waits.take(id)
+		return nil, err
+	}
+	return co.block("call", "the new service")
+}
+
+// skynetUniqueService is the address of the one service of a script, which it launches if there is none.
+func skynetUniqueService(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	script, args, err := co.scriptName(b, args)
+	if err != nil {
+		return nil, err
+	}
+	return co.launch(b, script, args, kwargs, co.launchUnique)
+}
+
+func (co *coroutine) launchUnique(spec launchSpec, m message) *CallError {
+	co.waiting.callee = co.svc.node.launchUnique(co.svc.turn, spec, m)
+	return nil
 }

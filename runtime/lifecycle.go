@@ -84,7 +84,8 @@ func (s *Service) started(co *coroutine, err error) {
 	co.answer(nil, failure)
 }
 
-// postpone keeps a request until init has returned, or refuses it because the service is about to end.
+// postpone keeps a request until init has returned or an upgrade is over, or refuses it because the service is about to end. What
+// an upgrade waits for is let in.
 func (s *Service) postpone(m *message) *coroutine {
 	switch {
 	case s.phase == upgrading && !s.exchanging && s.admits(m):
@@ -187,7 +188,7 @@ func (s *Service) beginExit() {
 	s.fork(j)
 }
 
-// unwind ends every coroutine, and drops what was to run: forks, timers, waits. Requests that waited for init are kept, to be
+// unwind ends every coroutine, and drops what was to run: forks, timers, waits. Requests that were put off are kept, to be
 // answered at the end.
 func (s *Service) unwind() {
 	for s.runq.len() > 0 {

@@ -109,6 +109,9 @@ func (l Limits) or(others Limits) Limits {
 	return l
 }
 
+// Limits returns the node's limits, with defaults in place of what was not set.
+func (n *Node) Limits() Limits { return n.limits }
+
 // setLimits gives the service its limits, before its first message.
 func (s *Service) setLimits(l *Limits) {
 	s.limits, s.meter = l, newMeter(l)

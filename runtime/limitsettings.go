@@ -31,46 +31,47 @@ func (s *LimitSetting) Default() string {
 // LimitSettings lists the words of the limits: the one table that configurations, launches and the manual share.
 func LimitSettings() []LimitSetting {
 	return []LimitSetting{
-		count("mailbox", "requests", "A mailbox that holds so many is full; `overflow` says what then happens. Small: bursts are refused. Large: each waiting request takes 128 bytes and its arguments.",
+		countSetting("mailbox", "requests", "A mailbox that holds so many is full; `overflow` says what then happens. Small: bursts are refused. Large: each waiting request takes 128 bytes and its arguments.",
 			1, 1<<30, func(l *Limits) *int { return &l.Mailbox }),
-		size("mailbox_bytes", "The same for the estimated bytes of the waiting requests. Small: large requests are refused though they are few. Large: so much memory may wait at every slow service.",
+		sizeSetting("mailbox_bytes", "The same for the estimated bytes of the waiting requests. Small: large requests are refused though they are few. Large: so much memory may wait at every slow service.",
 			1, func(l *Limits) *int64 { return &l.MailboxBytes }),
 		overflowSetting(),
-		count("steps", "steps", "A handler that executes more for one message, without blocking, is stopped with an error. Small: long work must be cut in pieces. Large: an endless loop takes a processor for long.",
+		countSetting("steps", "steps", "A handler that executes more for one message, without blocking, is stopped with an error. Small: long work must be cut in pieces. Large: an endless loop takes a processor for long.",
 			1000, 1<<60, func(l *Limits) *uint64 { return &l.Steps }),
-		count("slice", "steps", "A handler makes way for other services after so many. Small: below 1,000 the switching costs more than 3 %. Large: the others wait longer.",
+		countSetting("slice", "steps", "A handler makes way for other services after so many. Small: below 1,000 the switching costs more than 3 %. Large: the others wait longer.",
 			100, 1<<30, func(l *Limits) *uint64 { return &l.Slice }),
 		cpuSetting(),
-		size("memory", "A service whose state is estimated to hold more ends, and all who wait for it are answered; 0 is no bound. Small: it ends at a burst. Large: it may take the memory of the others.",
+		sizeSetting("memory", "A service whose state is estimated to hold more ends, and all who wait for it are answered; 0 is no bound. Small: it ends at a burst. Large: it may take the memory of the others.",
 			0, func(l *Limits) *int64 { return &l.Memory }),
-		count("timers", "timers", "Pending `timeout`s of a service; one more is an error. Small: work cannot be put off. Large: a leak takes 200 bytes and its arguments for each.",
+		countSetting("timers", "timers", "Pending `timeout`s of a service; one more is an error. Small: work cannot be put off. Large: a leak takes 200 bytes and its arguments for each.",
 			1, 1<<30, func(l *Limits) *int { return &l.Timers }),
-		count("calls", "calls", "Calls of a service that wait for a reply; one more is an error. Small: few requests at a time. Large: each takes some 10 KB while it waits.",
+		countSetting("calls", "calls", "Calls of a service that wait for a reply; one more is an error. Small: few requests at a time. Large: each takes some 10 KB while it waits.",
 			1, 1<<30, func(l *Limits) *int { return &l.Calls }),
-		count("handlers", "handlers", "Suspended handlers of a service; while there are as many its requests are refused with `overload`. Small: few requests at a time. Large: each takes some 10 KB.",
+		countSetting("handlers", "handlers", "Suspended handlers of a service; while there are as many its requests are refused with `overload`. Small: few requests at a time. Large: each takes some 10 KB.",
 			1, 1<<30, func(l *Limits) *int { return &l.Handlers }),
-		span("call", "The deadline of a call that gives none. Small: slow callees fail. Large: callers wait long for what is lost.",
+		spanSetting("call", "The deadline of a call that gives none. Small: slow callees fail. Large: callers wait long for what is lost.",
 			func(l *Limits) *time.Duration { return &l.Call }),
-		span("launch", "The deadline of `newservice`. Small: services that load much do not start. Large: a launcher waits long for an `init` that hangs.",
+		spanSetting("launch", "The deadline of `newservice`. Small: services that load much do not start. Large: a launcher waits long for an `init` that hangs.",
 			func(l *Limits) *time.Duration { return &l.Launch }),
-		span("slow", "How long a handler may run without blocking before the log says so. Small: many lines. Large: what makes others wait stays unseen.",
+		spanSetting("slow", "How long a handler may run without blocking before the log says so. Small: many lines. Large: what makes others wait stays unseen.",
 			func(l *Limits) *time.Duration { return &l.Slow }),
-		count("read_buffer", "bytes", "A socket stops reading at so many unread bytes. Small: more system calls. Large: so much memory for each slow reader.",
+		countSetting("read_buffer", "bytes", "A socket stops reading at so many unread bytes. Small: more system calls. Large: so much memory for each slow reader.",
 			1024, 1<<30, func(l *Limits) *int { return &l.ReadBuffer }),
-		onNode(count("services", "services", "Services of the node; one more is not launched. Small: launches fail. Large: a leak takes 4 KB for each.",
+		onNode(countSetting("services", "services", "Services of the node; one more is not launched. Small: launches fail. Large: a leak takes 4 KB for each.",
 			1, 1<<30, func(l *Limits) *int { return &l.Services })),
-		onNode(size("heap", "While the heap of the process is larger, the handlers that run longest are stopped; 0 is three quarters of the memory of machine, cgroup or `GOMEMLIMIT`, whichever is the least. Small: the garbage collector works hard, handlers are stopped early. Large: the system may end the process.",
+		onNode(sizeSetting("heap", "While the heap of the process is larger, the handlers that run longest are stopped; 0 is three quarters of the memory of machine, cgroup or `GOMEMLIMIT`, whichever is the least. Small: the garbage collector works hard, handlers are stopped early. Large: the system may end the process.",
 			0, func(l *Limits) *int64 { return &l.Heap })),
 	}
 }
 
+// onNode makes a setting one that only nodes have.
 func onNode(s LimitSetting) LimitSetting {
 	s.Node = true
 	return s
 }
 
-// count is a setting that is a whole number, or a size where its unit is bytes.
-func count[T int | uint64](name, unit, doc string, lo, hi int64, field func(*Limits) *T) LimitSetting {
+// countSetting is a setting that is a whole number, or a size where its unit is bytes.
+func countSetting[T int | uint64](name, unit, doc string, lo, hi int64, field func(*Limits) *T) LimitSetting {
 	s := LimitSetting{Name: name, Unit: unit, Doc: doc}
 	s.Set = func(l *Limits, v starlark.Value) error {
 		n, err := whole(v, lo, hi, unit == "bytes")
@@ -91,7 +92,8 @@ func count[T int | uint64](name, unit, doc string, lo, hi int64, field func(*Lim
 // maxSize bounds sizes: a million gigabytes.
 const maxSize = 1 << 50
 
-func size(name, doc string, lo int64, field func(*Limits) *int64) LimitSetting {
+// sizeSetting is a setting that is a number of bytes.
+func sizeSetting(name, doc string, lo int64, field func(*Limits) *int64) LimitSetting {
 	s := LimitSetting{Name: name, Unit: "bytes", Doc: doc}
 	s.Set = func(l *Limits, v starlark.Value) error {
 		n, err := whole(v, lo, maxSize, true)
@@ -104,7 +106,8 @@ func size(name, doc string, lo int64, field func(*Limits) *int64) LimitSetting {
 	return s
 }
 
-func span(name, doc string, field func(*Limits) *time.Duration) LimitSetting {
+// spanSetting is a setting that is a duration.
+func spanSetting(name, doc string, field func(*Limits) *time.Duration) LimitSetting {
 	s := LimitSetting{Name: name, Unit: "time", Doc: doc}
 	s.Set = func(l *Limits, v starlark.Value) error {
 		d, err := positiveDuration(v)

@@ -73,7 +73,7 @@ type mailbox struct {
 	busy   bool
 	closed bool
 
-	requests    int   // how many of the queue, and of those put off until init has returned, are requests
+	requests    int   // how many of the queue are requests, and how many are put off: see putOff
 	bytes       int64 // the estimated size of these
 	maxRequests int   // what limit is while nobody waits
 	maxBytes    int64

@@ -81,7 +81,7 @@ func (m *meter) begin(s *Service) bool {
 func (m *meter) pause(s *Service) bool {
 	if !m.told {
 		m.told = true
-		s.counts.throttled++
+		s.count.throttled++
 		s.log(levelWarn, "throttled: processor time used up", "limit", m.cpu.String())
 	}
 	if m.timer == nil {

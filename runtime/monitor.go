@@ -159,19 +159,18 @@ type linkage struct {
 	tell bool // tell the peer of this service's end; false on a child's side of a link to its supervisor
 }
 
-// link links two services of the node in a turn of s; tell and back say whether the peer hears of the end of s, and the
-// reverse. All that concerns links interrupts, so that it keeps its order.
-func (s *Service) link(peer *Service, tell, back bool) {
+// link links two services of the node, in a turn of s. All that concerns links interrupts, so that it keeps its order.
+func (s *Service) link(peer *Service) {
 	if s == peer || s.linkedTo(peer) {
 		return
 	}
-	s.links = append(s.links, linkage{peer, tell})
+	s.links = append(s.links, linkage{peer, true})
 	gone := goCaller(func(starlark.Value, *CallError) {
 		s.linkEnded(nil, peer, Reason{Kind: Gone, Message: "no such service"})
 	})
 	m := message{kind: event, source: gone, session: 1, body: func() {
 		if !peer.linkedTo(s) {
-			peer.links = append(peer.links, linkage{s, back})
+			peer.links = append(peer.links, linkage{s, true})
 		}
 	}}
 	if !peer.interrupt(s.turn, &m) {
@@ -227,7 +226,7 @@ func skynetLink(s, peer *Service) (starlark.Value, error) {
 	if peer.mail.isClosed() {
 		return nil, callErrorf(Dead, false, "%s has ended", peer.label)
 	}
-	s.link(peer, true, true)
+	s.link(peer)
 	return starlark.None, nil
 }
 

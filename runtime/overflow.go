@@ -19,7 +19,7 @@ type overflow struct {
 	blocked []*blockedSend // requests that wait for room, the oldest first; some may have been withdrawn
 	waiting int            // how many have not
 
-	putOff      int   // requests that left the queue but wait for init to return: they cannot be dropped
+	putOff      int   // requests that left the queue but wait for init or an upgrade: they cannot be dropped
 	putOffBytes int64 // their size
 
 	entered []*blockedSend // let in by the owner's last take or release; only the owner looks at it
@@ -101,8 +101,8 @@ func (b *mailbox) removeOldest() (m message) {
 	return m
 }
 
-// The further outcomes of block.
-const putWaits = putClosed + 1 // not queued yet: e waits for room
+// putWaits is one more outcome of block: the request is not queued yet, but waits for room.
+const putWaits = putClosed + 1
 
 // block puts in the request of e, or lets it wait for room behind those that wait already. It is putFull if there will
 // never be room.

@@ -69,7 +69,7 @@ func (n *Node) StopProfile(w io.Writer) error {
 // sample takes the sample that is due, if any, and sets the next one. Threads are pooled and count their steps over all their
 // handlers, so short handlers are seen as often as their share.
 func (co *coroutine) sample() {
-	w, steps, p := &co.watch, co.thread.Steps, co.svc.node.profile.Load()
+	w, steps, p := &co.long, co.thread.Steps, co.svc.node.profile.Load()
 	if p == nil {
 		w.sampleAt = 0
 		return

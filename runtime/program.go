@@ -231,15 +231,34 @@ func (p *Programs) initialise(name string) (starlark.StringDict, error) {
 	if err != nil {
 		return nil, err
 	}
+	globals, _, err := runModule(prog.program, name, prog.predeclared, p.load)
+	return globals, err
+}
+
+// evaluate runs a script as a module that nobody keeps, so that a file that has changed is seen. It returns the steps it took.
+func (p *Programs) evaluate(name string) (globals starlark.StringDict, steps uint64, err error) {
+	src, err := p.read(name)
+	if err != nil {
+		return nil, 0, fmt.Errorf("script %q: %w", name, err)
+	}
+	_, program, err := starlark.SourceProgramOptions(Dialect(), name, src, p.predeclared.Has)
+	if err != nil {
+		return nil, 0, err
+	}
+	return runModule(program, name, p.predeclared, p.Load)
+}
+
+// runModule runs the top level of a module, on a thread of its own that belongs to no service, and freezes its globals.
+func runModule(program *starlark.Program, name string, predeclared starlark.StringDict, load func(string) (starlark.StringDict, error)) (globals starlark.StringDict, steps uint64, err error) {
 	th := &starlark.Thread{
 		Name:  "load " + name,
 		Print: printToLog,
-		Load:  func(_ *starlark.Thread, name string) (starlark.StringDict, error) { return p.load(name) },
+		Load:  func(_ *starlark.Thread, name string) (starlark.StringDict, error) { return load(name) },
 	}
 	th.SetMaxExecutionSteps(loadSteps)
-	globals, err := prog.program.Init(th, prog.predeclared)
+	globals, err = program.Init(th, predeclared)
 	globals.Freeze()
-	return globals, err
+	return globals, th.Steps, err
 }
 
 // loadFromCoroutine is load() in a service's own script.

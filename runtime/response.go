@@ -133,7 +133,7 @@ func (r *response) close() {
 	r.finish(nil, callErrorf(Dead, true, "%s ended before it gave its response to %q", r.svc.label, r.command))
 }
 
-func (r *response) seat() *int { return &r.place }
+func (r *response) position() *int { return &r.place }
 
 func (r *response) String() string        { return fmt.Sprintf("response(%q)", r.command) }
 func (r *response) Type() string          { return "response" }

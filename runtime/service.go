@@ -12,7 +12,7 @@ import (
 
 // Service is a mailbox, the private state of a script (or a Go [Handler]) and the coroutines that are handling its
 // messages. It is a [sched.Task]: whatever it does happens in its turns, one at a time, so nothing in it needs a lock but the
-// mailbox.
+// mailbox and its names, which others read.
 type Service struct {
 	node  *Node
 	addr  *Address
@@ -33,7 +33,7 @@ type Service struct {
 	depth    int        // how many services waited in init for this one when it was launched
 	starting bool       // init has not returned: requests wait in deferred
 	initial  *coroutine // runs init, while starting
-	deferred []message  // requests that came before init returned
+	deferred []message  // requests put off until init has returned, or an upgrade is over
 	phase    phase
 	reason   Reason // why it ends, once it does
 
@@ -69,7 +69,6 @@ type Service struct {
 	access *access                 // what it is held to; nil: it may do everything
 	known  atomic.Pointer[[]claim] // the names as of now, for everybody to read; at the end the last ones
 
-	counts      ownCounts
 	meter       *meter   // nil unless the processor or memory is limited
 	globalNames []string // sorted, once they are needed
 
@@ -85,7 +84,7 @@ type claim struct {
 	name  string
 }
 
-// runnable is an entry of a service's run queue: a new job, a suspended coroutine, or a request that waited for init.
+// runnable is an entry of a service's run queue: a new job, a suspended coroutine, or a request that was put off.
 type runnable struct {
 	job     job
 	co      *coroutine
@@ -114,10 +113,10 @@ func (q *runQueue) pop() runnable {
 	return r
 }
 
-// closer is a socket or a listener; seat is its place in the list of its service.
+// closer is a socket or a listener; position is its place in the list of its service.
 type closer interface {
 	close()
-	seat() *int
+	position() *int
 }
 
 // Address returns the service's address.
@@ -295,7 +294,7 @@ func (s *Service) dispatch(m *message) *coroutine {
 	co := s.node.coroutines.get(s.turn.Worker)
 	if err := s.commandJob(m, &co.job); err != nil {
 		s.node.coroutines.put(s.turn.Worker, co)
-		s.count.refused++
+		s.count.noCommand++
 		if m.session != 0 {
 			m.source.answer(s.turn, m.session, nil, err)
 		} else {
@@ -515,6 +514,13 @@ func (s *Service) interrupt(turn *sched.Turn, m *message) bool {
 		s.mail.urgent = append(s.mail.urgent, *m)
 		return signalUrgent
 	})
+}
+
+// urge makes another service call f as interrupt does or, if that one ends before it does, this one call gone in one of its own
+// turns. It reports false if the other has ended already.
+func (s *Service) urge(other *Service, f, gone func()) bool {
+	ended := goCaller(func(starlark.Value, *CallError) { s.run(nil, gone) })
+	return other.interrupt(s.turn, &message{kind: event, body: f, source: ended, session: 1})
 }
 
 // signal makes the service attend; set runs under the lock of its mailbox and returns the bits to set.

@@ -130,27 +130,6 @@ func (s Shared) LoadFile(name, script string) (version int, err error) {
 	return s.Publish(name, table)
 }
 
-// evaluate runs a script as a module that nobody keeps, so that a file that has changed is seen.
-func (p *Programs) evaluate(name string) (globals starlark.StringDict, steps uint64, err error) {
-	src, err := p.read(name)
-	if err != nil {
-		return nil, 0, fmt.Errorf("script %q: %w", name, err)
-	}
-	_, program, err := starlark.SourceProgramOptions(Dialect(), name, src, p.predeclared.Has)
-	if err != nil {
-		return nil, 0, err
-	}
-	th := &starlark.Thread{
-		Name:  "load " + name,
-		Print: printToLog,
-		Load:  func(_ *starlark.Thread, name string) (starlark.StringDict, error) { return p.Load(name) },
-	}
-	th.SetMaxExecutionSteps(loadSteps)
-	globals, err = program.Init(th, p.predeclared)
-	globals.Freeze()
-	return globals, th.Steps, err
-}
-
 // Get returns the present version of a table, the value itself; ok is false if there is none of that name. The value is frozen.
 // It takes constant time and no lock.
 func (s Shared) Get(name string) (value starlark.Value, ok bool) {

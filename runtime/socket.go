@@ -122,7 +122,7 @@ func (k *socket) close() {
 	k.svc.wake(k.writer, starlark.True, nil)
 }
 
-func (k *socket) seat() *int { return &k.place }
+func (k *socket) position() *int { return &k.place }
 
 // keepBuffer is up to what size an empty buffer is kept for the bytes to come: an idle socket costs no more than that.
 const keepBuffer = 512
@@ -314,7 +314,7 @@ type listener struct {
 	l     vnet.Listener
 }
 
-func (l *listener) seat() *int { return &l.place }
+func (l *listener) position() *int { return &l.place }
 
 func (l *listener) close() {
 	l.svc.removeCloser(l)
@@ -338,18 +338,18 @@ func (l *listener) Attr(name string) (starlark.Value, error) {
 
 // addCloser notes what must be closed when the service ends.
 func (s *Service) addCloser(c closer) {
-	*c.seat() = len(s.closers)
+	*c.position() = len(s.closers)
 	s.closers = append(s.closers, c)
 }
 
 func (s *Service) removeCloser(c closer) {
-	i, last := *c.seat(), len(s.closers)-1
+	i, last := *c.position(), len(s.closers)-1
 	if i < 0 || i > last || s.closers[i] != c {
 		return
 	}
 	s.closers[i] = s.closers[last]
-	*s.closers[i].seat() = i
+	*s.closers[i].position() = i
 	s.closers[last] = nil
 	s.closers = s.closers[:last]
-	*c.seat() = -1
+	*c.position() = -1
 }

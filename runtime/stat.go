@@ -16,10 +16,16 @@ type counts struct {
 	messages uint64 // requests, replies and the start
 	tasks    uint64 // handlers begun
 	steps    uint64
-	refused  uint64 // requests for commands that may not be called or do not exist
 	rounds   uint32
 	measured time.Duration // of one in sampleEvery rounds
 	delays   *histogram    // nil before the first sample
+
+	// What was refused or stopped; what happens at a full mailbox is in its mailCounts.
+	noCommand uint64 // requests for commands that may not be called or do not exist
+	crowded   uint64 // requests that came while too many handlers were suspended
+	exceeded  uint64 // calls and timers beyond the limits
+	throttled uint64 // windows in which the processor time was used up
+	stopped   uint64 // handlers stopped for their steps, a value too large, or the node's heap
 }
 
 // begin is called before the service does something; it returns the time if that is to be measured, else 0.
@@ -119,7 +125,7 @@ type Stat struct {
 	Messages    uint64        // requests and replies handled
 	Queued      int           // messages in the mailbox
 	QueuedBytes int64         // the estimated size of its requests
-	Deferred    int           // requests that wait for init to return
+	Deferred    int           // requests that wait for init to return, or for an upgrade
 	Tasks       int           // handlers that are suspended or running
 	Steps       uint64        // Starlark steps executed
 	CPU         time.Duration // time of a worker, estimated from one in 256 messages
@@ -150,15 +156,17 @@ type Refused struct {
 
 // stat is called in a turn of the service; self is the coroutine that runs, if one does.
 func (s *Service) stat(self *coroutine) Stat {
-	queued, _ := s.mail.look()
-	l := s.limitCounts()
+	b := &s.mail
+	b.mu.Lock()
+	queued, bytes, full := b.n, b.bytes, b.overflow.counts
+	b.mu.Unlock()
 	c := &s.count
 	st := Stat{
-		Messages: c.messages, Queued: queued, QueuedBytes: l.RequestBytes, Deferred: len(s.deferred), Tasks: len(s.live), Steps: c.steps, CPU: c.cpu(),
+		Messages: c.messages, Queued: queued, QueuedBytes: bytes, Deferred: len(s.deferred), Tasks: len(s.live), Steps: c.steps, CPU: c.cpu(),
 		Calls: s.waits.count[callWait], Timers: s.waits.count[timerWait],
 		Refused: Refused{
-			Overload: l.Refused, Dropped: l.Dropped, Blocked: l.Blocked, Command: c.refused, Denied: s.Denied(),
-			Exceeded: l.Exceeded, Throttled: l.Throttled, Stopped: l.Stopped,
+			Overload: full.refused + c.crowded, Dropped: full.dropped, Blocked: full.blocked, Command: c.noCommand, Denied: s.Denied(),
+			Exceeded: c.exceeded, Throttled: c.throttled, Stopped: c.stopped,
 		},
 	}
 	if self != nil && self.live < 0 {

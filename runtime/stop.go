@@ -3,8 +3,6 @@ package runtime
 import (
 	"time"
 
-	"go.starlark.net/starlark"
-
 	"skynet/sched"
 )
 
@@ -47,7 +45,7 @@ func (n *Node) drain(deadline sched.Time, done func()) {
 			continue
 		}
 		left++
-		asked := n.ask(svc, func() {
+		asked := s.urge(svc, func() {
 			svc.stopAccepting()
 			b := svc.busy()
 			s.run(svc.turn, func() { settle(b) })
@@ -57,14 +55,6 @@ func (n *Node) drain(deadline sched.Time, done func()) {
 		}
 	}
 	settle(false)
-}
-
-// ask makes svc call f in one of its turns, between two steps of a handler that does not end if need be, or, if it ends before
-// that, the system service call gone in one of its own. It reports false if svc has ended already.
-func (n *Node) ask(svc *Service, f, gone func()) bool {
-	ended := goCaller(func(starlark.Value, *CallError) { n.system.run(nil, gone) })
-	m := message{kind: event, body: f, source: ended, session: 1}
-	return svc.interrupt(n.system.turn, &m)
 }
 
 // busy tells whether something is in flight: a request, or a handler that is not merely waiting for its next input.
@@ -99,7 +89,7 @@ func (n *Node) endAll(all []*Service, done func()) {
 			continue
 		}
 		goOn := func() { n.endAll(all, done) }
-		asked := n.ask(svc, func() {
+		asked := s.urge(svc, func() {
 			svc.onDeath = func() { s.run(svc.turn, goOn) }
 			leave := func() { svc.leave(Reason{Kind: Stopped, Message: "the node stops"}) }
 			if svc.preempted != nil {

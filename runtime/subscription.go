@@ -208,7 +208,7 @@ func (s *Subscription) leave() {
 	s.svc.node.multicast.tidy(s.channel.key, s.topic)
 }
 
-func (s *Subscription) seat() *int { return &s.place }
+func (s *Subscription) position() *int { return &s.place }
 
 func (s *Subscription) close() { s.Cancel() }
 

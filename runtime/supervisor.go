@@ -262,7 +262,7 @@ func (sup *supervisor) ended(s *Service, c *child, addr *Address, why Reason) {
 	}})
 }
 
-// forget drops children: temporary ones that have ended, so that no restart of others starts them again.
+// forget drops children, so that no restart of others starts them again. Who goes through the list goes on through the old one.
 func (sup *supervisor) forget(gone ...*child) {
 	sup.children = slices.DeleteFunc(slices.Clone(sup.children), func(c *child) bool { return slices.Contains(gone, c) })
 }
@@ -446,7 +446,7 @@ func (sup *supervisor) stopOrRestart(co *coroutine, command, id string) (starlar
 			c.count++
 			return sup.startOne(co, c)
 		}
-		sup.children = slices.DeleteFunc(sup.children, func(other *child) bool { return other == c })
+		sup.forget(c)
 		return nil
 	})
 }

@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"skynet/sched"
@@ -70,7 +72,7 @@ func (s *Service) tasks(self *coroutine) []Task {
 	if self != nil && self.live < 0 {
 		add(self)
 	}
-	sortTasks(all)
+	slices.SortFunc(all, func(a, b Task) int { return cmp.Compare(a.ID, b.ID) })
 	return all
 }
 

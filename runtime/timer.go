@@ -17,7 +17,7 @@ type timerValue struct {
 	period time.Duration // 0 for a timer that fires once
 	next   sched.Time    // when a periodic timer fires next
 	busy   bool          // the run of the last firing is not over
-	run    *task         // the last run of a periodic timer
+	run    *forkedTask   // the last run of a periodic timer
 }
 
 func (t *timerValue) String() string        { return "timer" }
@@ -135,7 +135,7 @@ func (t *timerValue) tick() {
 		t.busy = true
 		t.job.trace = t.svc.node.nextTrace()
 		j := t.job
-		t.run = &task{svc: t.svc, what: j.what}
+		t.run = &forkedTask{svc: t.svc, what: j.what}
 		j.task = t.run
 		t.svc.fork(j)
 	}

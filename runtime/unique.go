@@ -65,6 +65,19 @@ func (u *uniqueLaunch) serves(caller *Service, session uint64) bool {
 	return false
 }
 
+// demands are the requests for a unique service that wait for its init.
+func (u *uniqueLaunch) demands() []demand {
+	u.node.mu.Lock()
+	defer u.node.mu.Unlock()
+	var all []demand
+	for i := range u.waiting {
+		if caller, ok := u.waiting[i].source.(*Service); ok {
+			all = append(all, demand{caller.addr.id, u.waiting[i].session})
+		}
+	}
+	return all
+}
+
 // uniqueOf is the entry of a script, made if there is none. The node's lock is held.
 func (n *Node) uniqueOf(script string) *uniqueLaunch {
 	u := n.unique[script]

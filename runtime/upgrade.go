@@ -207,8 +207,11 @@ func (s *Service) adopt(prog *Program, globals starlark.StringDict) {
 	if s.renamed == nil {
 		s.renamed = make(map[weak.Pointer[starlark.Function]]string)
 	}
-	for name, v := range s.globals { //determinism:ok fills a map
-		if f, ok := v.(*starlark.Function); ok {
+	for _, name := range s.globals.Keys() { // sorted: of several names for one function, its own counts, else the last
+		if f, ok := s.globals[name].(*starlark.Function); ok {
+			if f.Name() != name && s.globals[f.Name()] == starlark.Value(f) {
+				continue
+			}
 			s.renamed[weak.Make(f)] = name
 		}
 	}

@@ -91,6 +91,34 @@ func TestUpgradeUnderLoad(t *testing.T) {
 	})
 }
 
+// TestUpgradeFollowsOwnName: a timer of a function that has several names runs what has the function's own name after an
+// upgrade, not what a map happens to name first.
+func TestUpgradeFollowsOwnName(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		script := func(version string) string {
+			src := "s = state(by = [])\ndef upgrade(old):\n    s.by = old.s.by\ndef look():\n    return s.by\n"
+			src += "def begin():\n    skynet.timeout(0.1, tick)\ndef tick():\n    s.by.append('tick " + version + "')\n"
+			for _, alias := range []string{"a", "b", "c", "x", "y", "z"} {
+				src += "def " + alias + "_():\n    s.by.append('" + alias + "')\n" + alias + " = "
+				if version == "1" {
+					src += "tick\n"
+				} else {
+					src += alias + "_\n"
+				}
+			}
+			return src
+		}
+		w.Scripts(map[string]string{
+			"one.star": script("1"), "two.star": script("2"),
+			"boss.star": "def go(target):\n    skynet.call(target, 'begin')\n    skynet.upgrade(target, 'two.star')\n    skynet.sleep('200ms')\n",
+		})
+		w.Node("n")
+		target := w.Launch("n", "one.star")
+		w.Want("None", "n", w.Launch("n", "boss.star"), "go", target)
+		w.Want(`["tick 2"]`, "n", target, "look")
+	})
+}
+
 // TestRenewReadsWhatHasChanged changes the files behind a cache of programs.
 func TestRenewReadsWhatHasChanged(t *testing.T) {
 	files := map[string]string{"main.star": "load('lib.star', 'x')\ny = x\n", "lib.star": "x = 1\n"}

@@ -1,9 +1,6 @@
 package runtime
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // Wait is one coroutine that waits.
 type Wait struct {
@@ -166,21 +163,4 @@ func (n *Node) Waits() WaitGraph {
 		services = append(services, s.info(nil))
 	}
 	return waitGraph(services)
-}
-
-func sortTasks(all []Task) {
-	slices.SortFunc(all, func(a, b Task) int { return int(int64(a.ID - b.ID)) })
-}
-
-// demands are the requests for a unique service that wait for its init.
-func (u *uniqueLaunch) demands() []demand {
-	u.node.mu.Lock()
-	defer u.node.mu.Unlock()
-	var all []demand
-	for i := range u.waiting {
-		if caller, ok := u.waiting[i].source.(*Service); ok {
-			all = append(all, demand{caller.addr.id, u.waiting[i].session})
-		}
-	}
-	return all
 }

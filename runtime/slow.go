@@ -6,18 +6,18 @@ import (
 	"skynet/sched"
 )
 
-// watch is what is kept about a handler that runs for longer than a slice.
-type watch struct {
+// longRun is what is kept about a handler that runs for longer than a slice.
+type longRun struct {
 	sampleAt uint64 // thread.Steps at which the next sample of a profile is taken; 0 without one
 
 	spent   time.Duration // since it has blocked last, all slices but the first; -1 once that was logged
 	resumed sched.Time    // when the slice began; meaningful once one is over
 }
 
-// watchSlow is called at the end of a slice. It logs, once, a handler that has kept its service busy for as long as
+// noteSlow is called at the end of a slice. It logs, once, a handler that has kept its service busy for as long as
 // [Limits.Slow] without blocking.
-func (co *coroutine) watchSlow() {
-	s, w := co.svc, &co.watch
+func (co *coroutine) noteSlow() {
+	s, w := co.svc, &co.long
 	co.charge()
 	now := s.node.sched.Now()
 	first := w.spent == 0

@@ -10,8 +10,8 @@ import (
 // errCancelled unwinds a coroutine that was cancelled. Scripts cannot catch it.
 var errCancelled = errors.New("cancelled")
 
-// task is the handle of a forked coroutine: what skynet.fork returns.
-type task struct {
+// forkedTask is the handle of a forked coroutine: what skynet.fork returns.
+type forkedTask struct {
 	svc       *Service
 	what      string
 	co        *coroutine // nil before it begins and after it has ended
@@ -19,15 +19,15 @@ type task struct {
 	ended     bool
 }
 
-func (t *task) String() string        { return fmt.Sprintf("task(%s)", t.what) }
-func (t *task) Type() string          { return "task" }
-func (t *task) Freeze()               {}
-func (t *task) Truth() starlark.Bool  { return starlark.Bool(!t.ended) }
-func (t *task) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: task") }
-func (t *task) AttrNames() []string   { return []string{"cancel", "done"} }
+func (t *forkedTask) String() string        { return fmt.Sprintf("task(%s)", t.what) }
+func (t *forkedTask) Type() string          { return "task" }
+func (t *forkedTask) Freeze()               {}
+func (t *forkedTask) Truth() starlark.Bool  { return starlark.Bool(!t.ended) }
+func (t *forkedTask) Hash() (uint32, error) { return 0, fmt.Errorf("unhashable: task") }
+func (t *forkedTask) AttrNames() []string   { return []string{"cancel", "done"} }
 
 // Attr offers cancel(), which reports whether it came in time, and done().
-func (t *task) Attr(name string) (starlark.Value, error) {
+func (t *forkedTask) Attr(name string) (starlark.Value, error) {
 	switch name {
 	case "cancel":
 		return starlark.NewBuiltin("task.cancel", func(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
@@ -49,7 +49,7 @@ func (t *task) Attr(name string) (starlark.Value, error) {
 }
 
 // cancel ends the task; by is the coroutine that asks for it.
-func (t *task) cancel(by *coroutine) (starlark.Value, error) {
+func (t *forkedTask) cancel(by *coroutine) (starlark.Value, error) {
 	switch {
 	case t.ended:
 		return starlark.False, nil
@@ -60,7 +60,7 @@ func (t *task) cancel(by *coroutine) (starlark.Value, error) {
 }
 
 // drop cancels a task that has not begun; it reports whether that is so.
-func (t *task) drop() bool {
+func (t *forkedTask) drop() bool {
 	if t.ended || t.co != nil {
 		return false
 	}
@@ -90,7 +90,7 @@ func skynetCancel(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwarg
 		return nil, err
 	}
 	switch v := v.(type) {
-	case *task:
+	case *forkedTask:
 		return v.cancel(co)
 	case *timerValue:
 		return starlark.Bool(v.cancel()), nil
@@ -120,7 +120,7 @@ func skynetFork(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 		return nil, err
 	}
 	j.trace = co.traceID()
-	j.task = &task{svc: co.svc, what: j.what}
+	j.task = &forkedTask{svc: co.svc, what: j.what}
 	co.svc.fork(j)
 	return j.task, nil
 }
