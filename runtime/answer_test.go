@@ -50,6 +50,22 @@ func TestAnswersOverNodes(t *testing.T) {
 	})
 }
 
+// TestRedirectKeepsItsTrace hands a request on to a service of the same and of another node: what it sets off there belongs to
+// the request.
+func TestRedirectKeepsItsTrace(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		pair(t, w)
+		w.Scripts(map[string]string{
+			"traced.star": "def look():\n    return skynet.trace()\n",
+			"passes.star": "def begin(front, to):\n    return skynet.call(front, 'on', to) == skynet.trace()\ndef on(to):\n    skynet.redirect(to, 'look')\n",
+		})
+		begin, front := w.Launch("a", "passes.star"), w.Launch("b", "passes.star")
+		for _, node := range []string{"a", "b"} {
+			w.Want("True", "a", begin, "begin", front, w.Launch(node, "traced.star"))
+		}
+	})
+}
+
 const selector = `
 def select(timeout, *requests):
     sel = skynet.select([cluster.request(*r) for r in requests], timeout = timeout)

@@ -311,9 +311,9 @@ func (co *coroutine) query(name string, timeout time.Duration) (starlark.Value, 
 	}
 	id := co.svc.addWait(otherWait, co, nil, co.deadlineFor(timeout))
 	n.mu.Lock()
-	n.queries[name] = append(n.queries[name], query{co.svc, id})
+	n.queries[name] = append(n.queries[name], waitRef{co.svc, id})
 	n.mu.Unlock()
-	defer n.forgetQuery(name, query{co.svc, id})
+	defer n.forgetQuery(name, waitRef{co.svc, id})
 	if s := n.lookup(name); s != nil { // registered in between
 		co.svc.waits.take(id)
 		return s.addr, nil

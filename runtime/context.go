@@ -116,7 +116,7 @@ func goJob(what string, f func(*Context) error) job {
 // time; it may be called in any later turn of the service.
 func (c *Context) After(d time.Duration, what string, f func(*Context) error) (cancel func() bool) {
 	t := &timerValue{svc: c.co.svc, job: goJob(what, f)}
-	t.job.trace = c.co.trace
+	t.job.trace = c.co.traceID()
 	t.start(d, c.co.now())
 	return t.cancel
 }

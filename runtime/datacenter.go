@@ -163,7 +163,7 @@ func (d Datacenter) await(timeout time.Duration, path []string) (*dataWait, star
 	}
 	t.order++
 	id := co.svc.addWait(otherWait, co, nil, co.deadlineFor(cmp.Or(timeout, co.svc.node.limits.Call)))
-	w := &dataWait{query: query{co.svc, id}, order: t.order}
+	w := &dataWait{waitRef: waitRef{co.svc, id}, order: t.order}
 	t.waiting.add(path, w)
 	return w, nil, nil
 }

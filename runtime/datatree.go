@@ -115,7 +115,7 @@ type waitNode struct {
 
 // dataWait is a coroutine that waits for a value. Value and err are set, under the lock, before it is woken.
 type dataWait struct {
-	query
+	waitRef
 	order uint64
 	value starlark.Value
 	err   error

@@ -114,7 +114,7 @@ func randomLibrary() *library {
 				return nil, err
 			}
 			if seq.Len() == 0 {
-				return nil, fmt.Errorf("%s: got an empty %s", b.Name(), seq.Type())
+				return nil, fmt.Errorf("%s: got an empty %s, want one with elements", b.Name(), seq.Type())
 			}
 			return seq.Index(co.svc.stream().IntN(seq.Len())), nil
 		}},

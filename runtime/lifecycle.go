@@ -57,7 +57,7 @@ func (s *Service) initialise(co *coroutine, args starlark.Tuple, kwargs []starla
 	fn, ok := globals["init"]
 	if !ok {
 		if len(args)+len(kwargs) > 0 {
-			return fmt.Errorf("%s: got %d arguments for a script without init", s.script.name, len(args)+len(kwargs))
+			return fmt.Errorf("%s: got %d arguments for a script without init, want none", s.script.name, len(args)+len(kwargs))
 		}
 		return nil
 	}

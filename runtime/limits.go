@@ -12,8 +12,9 @@ import (
 
 // Limits bound what a service, and a node, may use. [LimitSettings] is the same as words of a configuration.
 type Limits struct {
-	// Mailbox is the number of requests a mailbox holds before Overflow says what happens; default 65,536. A smaller one
-	// refuses bursts sooner; a larger one keeps 128 bytes and the arguments of each message in memory.
+	// Mailbox is the number of requests a mailbox holds, besides one that it was handed while idle, before Overflow says what
+	// happens; default 65,536. A smaller one refuses bursts sooner; a larger one keeps 128 bytes and the arguments of each
+	// message in memory.
 	Mailbox int
 	// MailboxBytes bounds the estimated bytes of the requests a mailbox holds; default 64 MiB. A smaller one refuses large
 	// requests that are few; a larger one lets that much memory wait at each service that is slow.

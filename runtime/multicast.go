@@ -43,7 +43,7 @@ type publication struct {
 	inside *Subscription  // of this topic, in whose handler it is published; nil if there is none
 
 	// Guarded by the topic's lock.
-	who     query // whose coroutine waits; no id before it does
+	who     waitRef // whose coroutine waits; no id before it does
 	over    bool
 	reached int
 	err     error
@@ -147,7 +147,7 @@ func (t *topic) give(co *coroutine, p *publication, timeout time.Duration) (over
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !p.over {
-		p.who = query{co.svc, co.svc.addWait(otherWait, co, nil, co.deadlineFor(cmp.Or(timeout, co.svc.node.limits.Call)))}
+		p.who = waitRef{co.svc, co.svc.addWait(otherWait, co, nil, co.deadlineFor(cmp.Or(timeout, co.svc.node.limits.Call)))}
 	}
 	return p.over
 }

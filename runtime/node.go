@@ -102,7 +102,7 @@ type Node struct {
 
 	mu      sync.Mutex
 	unique  map[string]*uniqueLaunch
-	queries map[string][]query // who waits for a name
+	queries map[string][]waitRef // who waits for a name
 
 	shared     sharedTables
 	multicast  multicasts
@@ -113,8 +113,8 @@ type Node struct {
 	stopped atomic.Bool // no service is launched any more
 }
 
-// query is a coroutine that waits until a name is registered.
-type query struct {
+// waitRef is a wait of a coroutine as somebody else keeps it, to end it by an answer.
+type waitRef struct {
 	svc *Service
 	id  waitID
 }
@@ -129,7 +129,7 @@ func NewNode(c Config) (*Node, error) {
 		name: cmp.Or(c.Name, "node"), incarnation: c.Incarnation, index: c.Index,
 		sched: c.Scheduler, net: c.Network, store: c.Store, programs: c.Programs,
 		coroutines: c.Coroutines, logTo: c.Log, handlers: c.Handlers, limits: c.Limits, policy: slices.Clone(c.Policy), trace: c.Trace,
-		unique: make(map[string]*uniqueLaunch), queries: make(map[string][]query),
+		unique: make(map[string]*uniqueLaunch), queries: make(map[string][]waitRef),
 	}
 	if err := n.policy.check(n.programs.restricted); err != nil {
 		return nil, fmt.Errorf("runtime: NewNode: %w", err)
@@ -214,10 +214,10 @@ func (s *Service) claim(table *sync.Map, name string) error {
 }
 
 // forgetQuery removes a query that is over, unless register has answered it.
-func (n *Node) forgetQuery(name string, q query) {
+func (n *Node) forgetQuery(name string, q waitRef) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	left := slices.DeleteFunc(n.queries[name], func(other query) bool { return other == q })
+	left := slices.DeleteFunc(n.queries[name], func(other waitRef) bool { return other == q })
 	if len(left) > 0 {
 		n.queries[name] = left
 	} else {

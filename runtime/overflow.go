@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -319,7 +320,7 @@ func (co *coroutine) awaitRoom(e *blockedSend) (starlark.Value, error) {
 		what = "send"
 	}
 	v, err := co.block(what, callee.label)
-	late := err == nil && v == nil || isTimeout(err)
+	late := err == nil && v == nil || errors.Is(err, &CallError{Kind: Timeout})
 	if (late || err == errKilled) && callee.mail.withdraw(e) && late {
 		return nil, e.noRoom()
 	}
@@ -338,11 +339,6 @@ func (e *blockedSend) orOverload(fire func(outcome)) func(outcome) {
 		}
 		fire(o)
 	}
-}
-
-func isTimeout(err error) bool {
-	e, ok := err.(*CallError)
-	return ok && e.Kind == Timeout
 }
 
 // welcome tells the senders whose requests the last take or release let in.

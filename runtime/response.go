@@ -248,6 +248,7 @@ func (co *coroutine) redirectRemote(to *Address, command string, args starlark.T
 	}
 	co.svc.node.cluster.submit(co.svc.turn, to.node, &outgoing{
 		source: co.source, session: co.session, deadline: co.deadline, to: target{id: to.id}, command: command, payload: payload,
+		trace: co.traceID(),
 	})
 	return nil
 }

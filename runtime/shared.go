@@ -31,7 +31,7 @@ type edition struct {
 
 // sharedWait is a coroutine that waits for a version above one it knows.
 type sharedWait struct {
-	query
+	waitRef
 	above int
 }
 
@@ -94,7 +94,7 @@ func (s Shared) tables() *sharedTables { return &s.co.svc.node.shared }
 // first. What cannot be sent in a message is refused; what is frozen is not copied.
 func (s Shared) Publish(name string, value starlark.Value) (version int, err error) {
 	if name == "" {
-		return 0, fmt.Errorf("shared.publish: name: got an empty string")
+		return 0, fmt.Errorf("shared.publish: name: got an empty string, want the name of a table")
 	}
 	copied, err := wire.Copy(value)
 	if err != nil {
@@ -154,7 +154,7 @@ func (s Shared) Wait(name string, version int, timeout time.Duration) (int, erro
 	if timeout > 0 {
 		deadline = co.deadlineFor(timeout)
 	}
-	w := sharedWait{query{co.svc, co.svc.addWait(otherWait, co, nil, deadline)}, version}
+	w := sharedWait{waitRef{co.svc, co.svc.addWait(otherWait, co, nil, deadline)}, version}
 	t.keep(name, append(t.waiting[name], w))
 	t.mu.Unlock()
 	defer t.forget(name, w)

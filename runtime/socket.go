@@ -197,7 +197,7 @@ func (k *socket) read(co *coroutine, b *starlark.Builtin, timeout time.Duration,
 		case ended || k.shut:
 			return starlark.None, nil
 		case left > p.limit:
-			return nil, fmt.Errorf("%s: got more than %d bytes without an end", b.Name(), p.limit)
+			return nil, fmt.Errorf("%s: got more than %d bytes without an end, want a separator within them", b.Name(), p.limit)
 		}
 		k.reader = co.svc.addWait(otherWait, co, nil, deadline)
 		v, err := co.block("read", k.String())

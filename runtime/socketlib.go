@@ -162,7 +162,7 @@ func readLine(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []
 	}
 	switch {
 	case sep == "":
-		return nil, fmt.Errorf("%s: separator: got an empty string", b.Name())
+		return nil, fmt.Errorf("%s: separator: got an empty string, want one byte or more", b.Name())
 	case limit < 1 || limit > maxRead:
 		return nil, fmt.Errorf("%s: limit: got %d, want 1 to %d", b.Name(), limit, maxRead)
 	}

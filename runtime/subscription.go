@@ -306,7 +306,7 @@ func multicastChannel(co *coroutine, b *starlark.Builtin, args starlark.Tuple, k
 		return nil, err
 	}
 	if name == "" && len(args)+len(kwargs) > 0 {
-		return nil, fmt.Errorf("%s: got an empty name; leave it out for a channel without one", b.Name())
+		return nil, fmt.Errorf("%s: got an empty name, want none for a channel without one", b.Name())
 	}
 	return Multicast{co}.Channel(name), nil
 }
@@ -320,7 +320,7 @@ func channelOf(b *starlark.Builtin, v starlark.Value) (*Channel, error) {
 		if c != "" {
 			return &Channel{channelKey{name: string(c)}}, nil
 		}
-		return nil, fmt.Errorf("%s: channel: got an empty name", b.Name())
+		return nil, fmt.Errorf("%s: channel: got an empty name, want a channel or the name of one", b.Name())
 	}
 	return nil, fmt.Errorf("%s: channel: got %s, want a channel or the name of one", b.Name(), v.Type())
 }

@@ -78,7 +78,7 @@ func (co *coroutine) upgrade(callee *Service, script string, timeout time.Durati
 	}
 	deadline := co.deadlineFor(cmp.Or(timeout, s.limits.Call))
 	id := s.addWait(callWait, co, nil, deadline.Add(time.Second)) // the callee gives up first, and says why
-	m := &message{kind: event, command: "upgrade", source: s, session: uint64(id), deadline: deadline}
+	m := &message{kind: event, command: "upgrade", source: s, session: uint64(id), deadline: deadline, trace: co.traceID()}
 	m.body = func() { callee.prepare(up) }
 	up.request = m
 	if callee.post(s.turn, m) == putClosed {

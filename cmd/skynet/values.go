@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 )
@@ -56,6 +58,51 @@ func (o oneOf) Set(text string) error {
 	return nil
 }
 
+// pattern is the value of a flag that takes a regular expression; the zero value matches everything.
+type pattern struct{ re *regexp.Regexp }
+
+func (p *pattern) String() string {
+	if p.re == nil {
+		return ""
+	}
+	return p.re.String()
+}
+
+func (p *pattern) Type() string { return "REGEXP" }
+
+func (p *pattern) Set(text string) error {
+	re, err := regexp.Compile(text)
+	if err != nil {
+		return fmt.Errorf("got %q, want a regular expression: %w", text, err)
+	}
+	p.re = re
+	return nil
+}
+
+func (p *pattern) matches(name string) bool { return p.re == nil || p.re.MatchString(name) }
+
+// span is the value of a flag that takes a duration of more than 0.
+type span struct{ value *time.Duration }
+
+func (d span) String() string {
+	if d.value == nil { // pflag asks the zero value for the default
+		return "0s"
+	}
+	return d.value.String()
+}
+
+func (d span) Type() string { return "DURATION" }
+
+func (d span) Set(text string) error {
+	v, err := time.ParseDuration(text)
+	if err != nil || v <= 0 {
+		return fmt.Errorf("got %q, want a duration such as 90s, more than 0", text)
+	}
+	*d.value = v
+	return nil
+}
+
+// formatFlag defines --format.
 func formatFlag(flags *pflag.FlagSet, value *string) {
 	*value = "text"
 	flags.Var(oneOf{value, []string{"text", "json"}}, "format", "how to print the result; json is stable and documented")

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path"
 	"strings"
 	"time"
 
@@ -161,5 +160,3 @@ func (w *world) names() []string {
 
 // isTest reports whether a script sees the words of tests.
 func isTest(script string) bool { return strings.HasSuffix(script, Suffix) }
-
-func dirOf(name string) string { return path.Dir(name) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -65,7 +66,7 @@ type advance struct {
 // newWorld builds the world of a test; nothing has run yet.
 func newWorld(f *File, test string, o Options) *world {
 	w := &world{
-		file: f, test: test, options: o.withDefaults(), folder: newFolder(f.read, dirOf(f.Name)), trace: o.Trace,
+		file: f, test: test, options: o.withDefaults(), folder: newFolder(f.read, path.Dir(f.Name)), trace: o.Trace,
 		pool: runtime.NewCoroutines(1), handlers: make(map[string]func() runtime.Handler),
 	}
 	if w.trace == nil {

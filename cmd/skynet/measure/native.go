@@ -40,14 +40,10 @@ type goCaller struct {
 	player *starlark.Dict
 }
 
-// Init launches the echo as a script would.
+// Init launches the echo.
 func (c *goCaller) Init(ctx *runtime.Context, _ starlark.Tuple, _ []starlark.Tuple) (err error) {
 	c.player = newPlayer()
-	launch, err := runtime.Predeclared()["skynet"].(starlark.HasAttrs).Attr("newservice")
-	if err != nil {
-		return err
-	}
-	c.echo, err = starlark.Call(ctx.Thread(), launch, starlark.Tuple{starlark.String("go-echo")}, nil)
+	c.echo, err = ctx.Launch(runtime.LaunchOptions{Script: "go-echo"})
 	return err
 }
 

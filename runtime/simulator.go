@@ -23,7 +23,7 @@ func (n *Node) Globals(name string) starlark.StringDict {
 func ContextOf(th *starlark.Thread) (*Context, error) {
 	co, ok := th.Local(coroutineKey).(*coroutine)
 	if !ok {
-		return nil, fmt.Errorf("got a thread that belongs to no service")
+		return nil, fmt.Errorf("got a thread that belongs to no service, want that of a handler")
 	}
 	if co.killed || co.svc.unwinding() {
 		return nil, errKilled
