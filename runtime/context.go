@@ -117,7 +117,7 @@ func goJob(what string, f func(*Context) error) job {
 func (c *Context) After(d time.Duration, what string, f func(*Context) error) (cancel func() bool) {
 	t := &timerValue{svc: c.co.svc, job: goJob(what, f)}
 	t.job.trace = c.co.traceID()
-	t.id = t.svc.after(d, c.co.now(), func() { t.svc.fork(t.job) })
+	t.start(d, c.co.now())
 	return t.cancel
 }
 

@@ -159,8 +159,8 @@ func (n *Node) launch(turn *sched.Turn, spec launchSpec, m message) (*Service, *
 		}
 	}
 	if launcher, ok := m.source.(*Service); ok && spec.link {
-		s.links = append(s.links, linkage{launcher, !spec.child})
-		launcher.links = append(launcher.links, linkage{s, true})
+		s.links = append(s.links, linkage{peer: launcher, tell: !spec.child})
+		launcher.links = append(launcher.links, linkage{peer: s, tell: true, owns: spec.child})
 	}
 	m.kind, m.command = start, "init"
 	s.post(turn, &m)

@@ -181,10 +181,12 @@ func (s *Service) beginExit() {
 		s.end(why)
 		return
 	}
-	s.addWait(otherWait, nil, func(outcome) {
-		s.log(levelWarn, "exit hook takes too long", "limit", s.limits.Call)
-		s.end(why)
-	}, s.turn.Now.Add(s.limits.Call))
+	if _, ok := s.handler.(*supervisor); !ok { // each of its children has a limit of its own
+		s.addWait(otherWait, nil, func(outcome) {
+			s.log(levelWarn, "exit hook takes too long", "limit", s.limits.Call)
+			s.end(why)
+		}, s.turn.Now.Add(s.limits.Call))
+	}
 	s.fork(j)
 }
 

@@ -54,7 +54,7 @@ func (s *Service) tellWatchers() {
 	}
 	for _, l := range s.links {
 		if l.tell {
-			l.peer.linkEnded(s.turn, s, s.reason)
+			l.peer.linkEnded(s.turn, s, s.reason, l.owns || s.reason.Abnormal())
 		}
 	}
 	s.watchers, s.links = nil, nil
@@ -157,6 +157,7 @@ func (co *coroutine) addressOf(b *starlark.Builtin, v starlark.Value) (*Address,
 type linkage struct {
 	peer *Service
 	tell bool // tell the peer of this service's end; false on a child's side of a link to its supervisor
+	owns bool // the peer is a child, which ends with this service however that ends
 }
 
 // link links two services of the node, in a turn of s. All that concerns links interrupts, so that it keeps its order.
@@ -164,13 +165,13 @@ func (s *Service) link(peer *Service) {
 	if s == peer || s.linkedTo(peer) {
 		return
 	}
-	s.links = append(s.links, linkage{peer, true})
+	s.links = append(s.links, linkage{peer: peer, tell: true})
 	gone := goCaller(func(starlark.Value, *CallError) {
-		s.linkEnded(nil, peer, Reason{Kind: Gone, Message: "no such service"})
+		s.linkEnded(nil, peer, Reason{Kind: Gone, Message: "no such service"}, true)
 	})
 	m := message{kind: event, source: gone, session: 1, body: func() {
 		if !peer.linkedTo(s) {
-			peer.links = append(peer.links, linkage{s, true})
+			peer.links = append(peer.links, linkage{peer: s, tell: true})
 		}
 	}}
 	if !peer.interrupt(s.turn, &m) {
@@ -194,14 +195,15 @@ func (s *Service) unlink(peer *Service) (was bool) {
 	return was
 }
 
-// linkEnded tells a service that one linked to it has ended. A link that was undone meanwhile has no effect.
-func (s *Service) linkEnded(turn *sched.Turn, peer *Service, why Reason) {
+// linkEnded tells a service that one linked to it has ended, and whether it ends, too. A link that was undone meanwhile has no
+// effect.
+func (s *Service) linkEnded(turn *sched.Turn, peer *Service, why Reason, ends bool) {
 	s.interrupt(turn, &message{kind: event, body: func() {
 		if !s.linkedTo(peer) {
 			return
 		}
 		s.links = slices.DeleteFunc(s.links, func(l linkage) bool { return l.peer == peer })
-		if why.Abnormal() {
+		if ends {
 			s.end(Reason{Kind: Failed, Message: fmt.Sprintf("linked service %s ended: %s", peer.label, why)})
 		}
 	}})

@@ -60,6 +60,9 @@ type Config struct {
 	// Policy says what services may do by their script; without one, that is up to who launches them.
 	Policy Policy
 
+	// Env is what skynet.getenv returns: a dict of values that can be sent, by strings. It is copied; nil is empty.
+	Env *starlark.Dict
+
 	// Cluster names the other nodes. Without it the node can still be dialled if Cluster.Listen is set.
 	Cluster Cluster
 
@@ -130,6 +133,14 @@ func NewNode(c Config) (*Node, error) {
 	}
 	if err := n.policy.check(n.programs.restricted); err != nil {
 		return nil, fmt.Errorf("runtime: NewNode: %w", err)
+	}
+	if c.Env != nil {
+		for _, item := range c.Env.Items() {
+			key, _ := starlark.AsString(item[0])
+			if err := n.setenv(key, item[1]); err != nil {
+				return nil, fmt.Errorf("runtime: NewNode: env: %s: %w", key, err)
+			}
+		}
 	}
 	n.traceBase = traceBase(n.name, n.incarnation)
 	n.decoder = wire.Decoder{Ext: n.decodeAddress}

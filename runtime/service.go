@@ -183,8 +183,8 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 		case s.runq.len() > 0:
 			co = s.follow(s.runq.pop())
 		default:
-			if s.mail.given && s.meter == nil {
-				s.mail.given = false
+			if s.mail.given {
+				s.mail.given, m.size = false, s.mail.first.size
 				co = s.handle(&s.mail.first)
 				s.mail.first = message{}
 				break
@@ -412,7 +412,11 @@ func (s *Service) wake(id waitID, value starlark.Value, err error) bool {
 	if !ok {
 		return false
 	}
-	if w.fire != nil {
+	switch {
+	case w.timer != nil:
+		w.timer.due()
+		return true
+	case w.fire != nil:
 		w.fire(outcome{value: value, err: err})
 		return true
 	}
@@ -450,15 +454,27 @@ func (s *Service) setAlarm(at sched.Time) {
 	s.alarm.Reset(at)
 }
 
+// expireBatch is how many waits expire before the service looks into its mailbox again.
+const expireBatch = 256
+
 // expire completes the waits whose deadline has passed, in order of their deadlines, and sets the alarm to the next one.
 func (s *Service) expire() {
 	now := s.node.sched.Now()
-	for s.phase != ending {
+	for n := 0; s.phase != ending; n++ {
+		if n == expireBatch {
+			s.alarmAt = now
+			s.post(s.turn, &message{kind: tick})
+			return
+		}
 		w, ok := s.waits.expired(now)
 		if !ok {
 			break
 		}
-		if w.fire != nil {
+		switch {
+		case w.timer != nil:
+			w.timer.due()
+			continue
+		case w.fire != nil:
 			w.fire(outcome{late: true})
 			continue
 		}

@@ -215,8 +215,16 @@ func (sup *supervisor) startOne(co *coroutine, c *child) error {
 			return fmt.Errorf("child %s: launch: %w", c.id, err)
 		}
 	}
-	v, err := co.launchBy(spec, c.args, c.kwargs, co.launchOne)
+	var begun *Service
+	v, err := co.launchBy(spec, c.args, c.kwargs, func(spec launchSpec, m message) *CallError {
+		err := co.launchOne(spec, m)
+		begun = co.waiting.callee
+		return err
+	})
 	if err != nil {
+		if begun != nil { // it may be in init still, and nobody would know of it
+			_, _ = co.stopService(begun, co.svc.turn.Now) // the error that counts is the first
+		}
 		return fmt.Errorf("child %s: %w", c.id, err)
 	}
 	c.addr, c.since = v.(*Address), co.now()
@@ -246,7 +254,7 @@ func (sup *supervisor) stop(co *coroutine, children []*child) error {
 
 // ended is told, in a turn of the supervisor, that a child has ended.
 func (sup *supervisor) ended(s *Service, c *child, addr *Address, why Reason) {
-	if c.addr != addr || s.phase != alive && s.phase != draining {
+	if c.addr != addr || s.phase > draining {
 		return // it was stopped on purpose
 	}
 	c.addr = nil
@@ -430,15 +438,15 @@ func (sup *supervisor) startNew(co *coroutine, spec starlark.Value) (starlark.Va
 
 // stopOrRestart stops a child, and forgets it or starts it again.
 func (sup *supervisor) stopOrRestart(co *coroutine, command, id string) (starlark.Value, error) {
-	c := sup.find(id)
-	if c == nil {
-		var ids []string
-		for _, c := range sup.children {
-			ids = append(ids, c.id)
-		}
-		return nil, fmt.Errorf("%s: no child has the id %q%s", command, id, hint(id, ids))
-	}
 	return starlark.None, sup.exclusively(co, func() error {
+		c := sup.find(id) // now: while this waited, another one may have stopped it for good
+		if c == nil {
+			var ids []string
+			for _, c := range sup.children {
+				ids = append(ids, c.id)
+			}
+			return fmt.Errorf("%s: no child has the id %q%s", command, id, hint(id, ids))
+		}
 		if err := sup.stop(co, []*child{c}); err != nil {
 			return err
 		}

@@ -59,7 +59,7 @@ func skynetTimeout(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwar
 	}
 	j.trace = co.traceID()
 	t := &timerValue{svc: co.svc, job: j}
-	t.id = co.svc.after(d, co.now(), func() { t.svc.fork(t.job) })
+	t.start(d, co.now())
 	return t, nil
 }
 
@@ -76,15 +76,29 @@ func delayed(b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) 
 	return d, j, err
 }
 
-// after calls fire in a turn of the service when d is over. What is due at once goes through the mailbox, as in Skynet: it
-// comes after all that is queued already. fire is not called if the wait is taken before.
-func (s *Service) after(d time.Duration, now sched.Time, fire func()) waitID {
+// start sets a timer. What is due at once goes through the mailbox, as in Skynet: it comes after all that is queued already.
+func (t *timerValue) start(d time.Duration, now sched.Time) {
 	if d > 0 {
-		return s.addWait(timerWait, nil, func(outcome) { fire() }, now.Add(d))
+		t.await(now.Add(d))
+		return
 	}
-	id := s.addWait(timerWait, nil, func(outcome) { fire() }, 0)
-	s.run(s.turn, func() { s.wake(id, nil, nil) })
-	return id
+	t.await(0)
+	t.svc.run(t.svc.turn, func() { t.svc.wake(t.id, nil, nil) })
+}
+
+// await makes the timer's entry in the wait table.
+func (t *timerValue) await(deadline sched.Time) {
+	t.id = t.svc.addWait(timerWait, nil, nil, deadline)
+	t.svc.waits.slots[uint32(t.id)].timer = t
+}
+
+// due is called, in a turn of the service, when the time has come.
+func (t *timerValue) due() {
+	if t.period > 0 {
+		t.tick()
+	} else {
+		t.svc.fork(t.job)
+	}
 }
 
 // skynetEvery runs a function periodically, the first time after one period. The times are those of a clock: a late firing
@@ -112,7 +126,7 @@ func (t *timerValue) schedule() {
 	if behind := t.svc.turn.Now.Sub(t.next); behind >= 0 {
 		t.next = t.next.Add((behind/t.period + 1) * t.period)
 	}
-	t.id = t.svc.addWait(timerWait, nil, func(outcome) { t.tick() }, t.next)
+	t.await(t.next)
 }
 
 func (t *timerValue) tick() {

@@ -16,15 +16,27 @@ type waitID uint64
 type waits struct {
 	slots []wait
 	free  []uint32 // indices of free slots
-	heap  []uint32 // indices of slots with a deadline, a binary heap ordered by (deadline, order)
+	heap  []due    // those with a deadline, a heap of four children each, ordered by (deadline, order)
 	order uint64
 	count [waitKinds]int // how many entries of each kind there are
 }
 
 // waiter is who hears that a wait is over.
 type waiter struct {
-	co   *coroutine    // resumed at completion …
-	fire func(outcome) // … or called, for waits without a coroutine
+	co    *coroutine    // resumed at completion …
+	fire  func(outcome) // … or called, for waits without a coroutine …
+	timer *timerValue   // … or due
+}
+
+// due is an entry of the heap. What it is ordered by lies in it, so that a comparison touches no slot.
+type due struct {
+	deadline sched.Time
+	order    uint64 // ties between equal deadlines: first set, first fired
+	slot     uint32
+}
+
+func (a *due) before(b *due) bool {
+	return a.deadline < b.deadline || a.deadline == b.deadline && a.order < b.order
 }
 
 type wait struct {
@@ -33,8 +45,6 @@ type wait struct {
 	used bool
 	kind waitKind
 	waiter
-	deadline sched.Time
-	order    uint64 // ties between equal deadlines: first set, first fired
 }
 
 // waitKind says what an entry awaits, as far as limits count it.
@@ -70,14 +80,12 @@ func (w *waits) add(kind waitKind, co *coroutine, fire func(outcome), deadline s
 	if s.gen == 0 {
 		s.gen = 1
 	}
-	s.used, s.kind, s.co, s.fire, s.deadline, s.at = true, kind, co, fire, deadline, -1
+	s.used, s.kind, s.co, s.fire, s.at = true, kind, co, fire, -1
 	w.count[kind]++
 	if deadline != 0 {
 		w.order++
-		s.order = w.order
-		s.at = int32(len(w.heap))
-		w.heap = append(w.heap, i)
-		w.up(len(w.heap) - 1)
+		w.heap = append(w.heap, due{})
+		w.up(len(w.heap)-1, due{deadline, w.order, i})
 	}
 	return waitID(s.gen)<<32 | waitID(i)
 }
@@ -116,7 +124,7 @@ func (w *waits) earliest() sched.Time {
 	if len(w.heap) == 0 {
 		return 0
 	}
-	return w.slots[w.heap[0]].deadline
+	return w.heap[0].deadline
 }
 
 // expired removes the first entry whose deadline is not after now.
@@ -124,7 +132,7 @@ func (w *waits) expired(now sched.Time) (entry waiter, ok bool) {
 	if at := w.earliest(); at == 0 || at > now {
 		return waiter{}, false
 	}
-	i := w.heap[0]
+	i := w.heap[0].slot
 	return w.take(waitID(w.slots[i].gen)<<32 | waitID(i))
 }
 
@@ -137,54 +145,60 @@ func (w *waits) clear() {
 	}
 }
 
-func (w *waits) less(i, j int) bool {
-	a, b := &w.slots[w.heap[i]], &w.slots[w.heap[j]]
-	if a.deadline != b.deadline {
-		return a.deadline < b.deadline
+// put places an entry of the heap.
+func (w *waits) put(i int, d due) {
+	w.heap[i] = d
+	w.slots[d.slot].at = int32(i)
+}
+
+// up places d at index i or above.
+func (w *waits) up(i int, d due) {
+	for i > 0 {
+		parent := (i - 1) / 4
+		if !d.before(&w.heap[parent]) {
+			break
+		}
+		w.put(i, w.heap[parent])
+		i = parent
 	}
-	return a.order < b.order
+	w.put(i, d)
 }
 
-func (w *waits) swap(i, j int) {
-	w.heap[i], w.heap[j] = w.heap[j], w.heap[i]
-	w.slots[w.heap[i]].at, w.slots[w.heap[j]].at = int32(i), int32(j)
-}
-
-func (w *waits) up(i int) {
-	for i > 0 && w.less(i, (i-1)/2) {
-		w.swap(i, (i-1)/2)
-		i = (i - 1) / 2
-	}
-}
-
-func (w *waits) down(i int) {
+// down places d at index i or below.
+func (w *waits) down(i int, d due) {
 	for {
-		least := i
-		for _, child := range [2]int{2*i + 1, 2*i + 2} {
-			if child < len(w.heap) && w.less(child, least) {
-				least = child
+		child := 4*i + 1
+		if child >= len(w.heap) {
+			break
+		}
+		least := child
+		for c := child + 1; c < min(child+4, len(w.heap)); c++ {
+			if w.heap[c].before(&w.heap[least]) {
+				least = c
 			}
 		}
-		if least == i {
-			return
+		if !w.heap[least].before(&d) {
+			break
 		}
-		w.swap(i, least)
+		w.put(i, w.heap[least])
 		i = least
 	}
+	w.put(i, d)
 }
 
+// unheap removes the entry at index i.
 func (w *waits) unheap(i int) {
 	last := len(w.heap) - 1
-	w.slots[w.heap[i]].at = -1
-	if i == last {
-		w.heap = w.heap[:last]
-		return
-	}
-	w.heap[i] = w.heap[last]
-	w.slots[w.heap[i]].at = int32(i)
+	w.slots[w.heap[i].slot].at = -1
+	moved := w.heap[last]
 	w.heap = w.heap[:last]
-	w.down(i)
-	w.up(i)
+	switch {
+	case i == last:
+	case i > 0 && moved.before(&w.heap[(i-1)/4]):
+		w.up(i, moved)
+	default:
+		w.down(i, moved)
+	}
 }
 
 // sleepUntil suspends the coroutine until the deadline (0: for ever) or until somebody completes the wait; woken tells

@@ -104,7 +104,7 @@ func (m *machine) config() runtime.Config {
 	}
 	c.Cluster.Listen = m.name + clusterPort
 	c.Store = &drive{machine: m, Store: m.disk.Open()}
-	c.Limits, c.Policy = m.settings.Limits, m.settings.Policy
+	c.Limits, c.Policy, c.Env = m.settings.Limits, m.settings.Policy, m.settings.Env
 	if latency := syncLatency(m.spec.Disk); latency != nil {
 		m.sched.SetOffloadLatency(latency)
 	}

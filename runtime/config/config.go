@@ -42,6 +42,8 @@ type Config struct {
 	Store string
 	// Limits bound the services.
 	Limits runtime.Limits
+	// Env is what skynet.getenv returns; nil is empty.
+	Env *starlark.Dict
 	// Policy is what services may do by their script.
 	Policy runtime.Policy
 	// Drain is how long a node that stops waits for what is in flight.

@@ -42,6 +42,16 @@ func Settings() []Setting {
 			func(c *Config) starlark.Value { return starlark.String(c.Drain.String()) },
 		},
 		{
+			"env", `{"zone": "eu-1", "max_players": 100}`, "none",
+			"values that `skynet.getenv` returns; services can add keys, but change none", setEnv,
+			func(c *Config) starlark.Value {
+				if c.Env == nil || c.Env.Len() == 0 {
+					return nil
+				}
+				return c.Env
+			},
+		},
+		{
 			"limits", limitsForm(), "as in the form",
 			"what a service and the node may use; the table of limits below says what each word means",
 			setLimits, getLimits,
@@ -68,6 +78,24 @@ func Settings() []Setting {
 			func(c *Config, v starlark.Value) error { return number(&c.Threads, v, 1, MaxThreads) }, getThreads,
 		},
 	}
+}
+
+func setEnv(c *Config, v starlark.Value) error {
+	v, err := wire.Copy(v) // services get values, as from each other
+	if err != nil {
+		return err
+	}
+	d, ok := v.(*starlark.Dict)
+	if !ok {
+		return fmt.Errorf("got %s, want a dict {name: value}", v.Type())
+	}
+	for _, item := range d.Items() {
+		if _, ok := item[0].(starlark.String); !ok {
+			return fmt.Errorf("got the key %s, want a string", item[0])
+		}
+	}
+	c.Env = d
+	return nil
 }
 
 func setArgs(c *Config, v starlark.Value) error {

@@ -49,6 +49,8 @@ type World struct {
 	Limits runtime.Limits
 	// Policy of the nodes.
 	Policy runtime.Policy
+	// Env is what skynet.getenv returns on the nodes.
+	Env *starlark.Dict
 	// Handlers are the services in Go.
 	Handlers map[string]func() runtime.Handler
 	// Heartbeat and Silence of the cluster; zero means the runtime's defaults.
@@ -158,7 +160,7 @@ func (w *World) TryNode(name string) (*runtime.Node, error) {
 	m, logs := w.backend.machine(w, name), &logs{}
 	n, err := runtime.NewNode(runtime.Config{
 		Name: name, Incarnation: w.lives[name], Scheduler: m.sched, Network: m.net, Store: m.store,
-		Programs: w.programs, Log: logs, Handlers: w.Handlers, Limits: w.Limits, Policy: w.Policy, Trace: m.trace, Index: m.index,
+		Programs: w.programs, Log: logs, Handlers: w.Handlers, Limits: w.Limits, Policy: w.Policy, Env: w.Env, Trace: m.trace, Index: m.index,
 		Cluster: runtime.Cluster{
 			Listen: w.table[name], Nodes: maps.Clone(w.table), Heartbeat: w.Heartbeat, Silence: w.Silence,
 		},

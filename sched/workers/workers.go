@@ -56,7 +56,10 @@ const (
 	// clockEvery is for how many short turns one reading of the clock serves: a reading costs as much as the handling
 	// of a small message. Short is a turn of at most shortTurn messages and shortTurnSteps Starlark steps, so a
 	// reading is a few dozen microseconds old at the most while a worker is busy.
-	clockEvery     = 16
+	clockEvery = 16
+	// yieldEvery is after what time a worker that never runs out of work lets Go run other goroutines: those that read
+	// sockets, fire timers and end offloads. Go itself would interrupt it after 10 ms or more.
+	yieldEvery     = time.Millisecond
 	shortTurn      = 2
 	shortTurnSteps = 500
 )
@@ -101,6 +104,7 @@ type worker struct {
 	turns    uint // turns run, for looking outside now and then
 	nexts    int  // turns in a row that came from next
 	clockAge int  // turns since the clock was read
+	yieldAt  sched.Time
 	turn     sched.Turn
 	_        [64]byte // no two workers share a cache line
 }
@@ -187,6 +191,10 @@ func (w *worker) loop() {
 		// As run does, with one frame less: a task that switches stacks pays for every return to here.
 		if t.Run(w.begin()) {
 			w.again(t)
+		}
+		if w.turn.Now >= w.yieldAt {
+			w.yieldAt = w.turn.Now.Add(yieldEvery)
+			runtime.Gosched()
 		}
 	}
 }

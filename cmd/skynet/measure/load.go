@@ -3,6 +3,7 @@ package measure
 import (
 	"math"
 	goruntime "runtime"
+	"time"
 
 	"skynet/runtime"
 )
@@ -24,6 +25,22 @@ var (
 	calls   = load{script: "caller.star", command: "calls", workers: 1, pairs: 1}
 	goCalls = load{script: "go-caller", command: "calls", workers: 1, pairs: 1}
 )
+
+// granted holds all services to grants, as a policy does.
+func granted(c *runtime.Config) {
+	c.Policy = runtime.Policy{{Script: "*", Grant: runtime.Grant{
+		Modules: []string{"store", "shared"}, Call: []string{"echo.star", ".db", ".room*"}, Launch: []string{"echo.star"}, Register: []string{".echo*"},
+	}}}
+}
+
+// bounded gives all services bounds of their own, but for the processor.
+func bounded(c *runtime.Config) {
+	c.Limits.Mailbox, c.Limits.MailboxBytes, c.Limits.Memory = 1000, 1<<20, 64<<20
+	c.Limits.Timers, c.Limits.Calls, c.Limits.Handlers = 100, 100, 100
+}
+
+// metered bounds the processor time of all services.
+func metered(c *runtime.Config) { c.Limits.CPU = runtime.CPU{Time: time.Second, Window: time.Second} }
 
 // on is the load with so many workers and pairs.
 func (l load) on(workers, pairs int) load {

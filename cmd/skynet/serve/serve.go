@@ -139,7 +139,7 @@ func open(o Options, programs *runtime.Programs) (*house, error) {
 	h.network = &network{Network: real.New(real.Options{Lend: h.workers.Lend}), log: h.log}
 	h.node, err = runtime.NewNode(runtime.Config{
 		Name: c.Name, Incarnation: incarnation(time.Now()), Scheduler: h.workers, Network: h.network, Store: h.store,
-		Programs: programs, Log: handler, Limits: c.Limits, Policy: c.Policy, Cluster: c.Cluster,
+		Programs: programs, Log: handler, Limits: c.Limits, Policy: c.Policy, Env: c.Env, Cluster: c.Cluster,
 	})
 	if err != nil {
 		return nil, errors.Join(err, h.close())
