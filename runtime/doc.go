@@ -33,9 +33,9 @@
 //     is an error at once.
 //   - A monitor hears of the end of its service once, with the reason, also if that has ended already, and over nodes.
 //   - Linked services end together if one ends abnormally, even one in an endless loop; undoing a link that has not been
-//     broken yet undoes it for both.
+//     broken yet undoes it for both. The children of a supervisor do not outlive it, however it ends.
 //   - The exit hook runs once in every orderly end, after all handlers and before the death; never after a kill or a
-//     failure. It is given up after the limit call.
+//     failure. It is given up after the limit call, but for that of a supervisor: each of its children has a limit.
 //   - A node that stops ends its services one by one, the youngest first.
 //   - An upgrade takes place as a whole or not at all. No request is lost or sees a state in between, and none that a
 //     request under way has set off is kept waiting for it.

@@ -10,7 +10,8 @@
 //   - A goroutine that brings work from outside may run it in the place of a parked worker ([Workers.Lend]), for about
 //     200 µs. Whatever is said here of workers holds for it too, and what it leaves a worker is woken for.
 //   - No task starves another: tasks that make each other ready give way to the queue after a bounded number of
-//     turns, and what comes from outside is looked at every few turns.
+//     turns, and what comes from outside is looked at every few turns. Workers that never run out of work let other
+//     goroutines run about every millisecond, between two turns.
 //   - [Workers.Close] waits for everything this package has started, and for the places it has lent.
 //
 // Timers are Go's own ([time.AfterFunc]): they are precise to well under a millisecond, cost nothing while they are not
@@ -56,12 +57,12 @@ const (
 	// clockEvery is for how many short turns one reading of the clock serves: a reading costs as much as the handling
 	// of a small message. Short is a turn of at most shortTurn messages and shortTurnSteps Starlark steps, so a
 	// reading is a few dozen microseconds old at the most while a worker is busy.
-	clockEvery = 16
-	// yieldEvery is after what time a worker that never runs out of work lets Go run other goroutines: those that read
-	// sockets, fire timers and end offloads. Go itself would interrupt it after 10 ms or more.
-	yieldEvery     = time.Millisecond
+	clockEvery     = 16
 	shortTurn      = 2
 	shortTurnSteps = 500
+	// yieldEvery is after what time a worker that never runs out of work lets Go run other goroutines: those that read
+	// sockets, fire timers and end offloads. Go itself would interrupt it after 10 ms or more.
+	yieldEvery = time.Millisecond
 )
 
 // Workers runs tasks on goroutines. It implements [sched.Scheduler]; every method may be called from any goroutine.
@@ -101,10 +102,10 @@ type worker struct {
 	index int
 	wake  chan struct{}
 
-	turns    uint // turns run, for looking outside now and then
-	nexts    int  // turns in a row that came from next
-	clockAge int  // turns since the clock was read
-	yieldAt  sched.Time
+	turns    uint       // turns run, for looking outside now and then
+	nexts    int        // turns in a row that came from next
+	clockAge int        // turns since the clock was read
+	yieldAt  sched.Time // when to let other goroutines run next
 	turn     sched.Turn
 	_        [64]byte // no two workers share a cache line
 }
