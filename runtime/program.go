@@ -2,10 +2,12 @@ package runtime
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
@@ -28,6 +30,8 @@ type Programs struct {
 	mu       sync.Mutex
 	programs map[string]*Program
 	modules  map[string]*module
+
+	heavy atomic.Bool // the heap of the process is too large: what loads now is stopped, see [HeapWatch]
 }
 
 // Program is a compiled script. It is immutable.
@@ -223,6 +227,9 @@ func (p *Programs) load(name string) (starlark.StringDict, error) {
 	p.modules[name] = m
 	m.globals, m.err = p.initialise(name)
 	m.loading = false
+	if errors.Is(m.err, errHeavy) {
+		delete(p.modules, name) // that may be due to others
+	}
 	return m.globals, m.err
 }
 
@@ -236,10 +243,38 @@ func (p *Programs) initialise(name string) (starlark.StringDict, error) {
 		Print: printToLog,
 		Load:  func(_ *starlark.Thread, name string) (starlark.StringDict, error) { return p.load(name) },
 	}
-	th.SetMaxExecutionSteps(loadSteps)
+	stopped := p.bound(th)
 	globals, err := prog.program.Init(th, prog.predeclared)
 	globals.Freeze()
+	if *stopped {
+		err = fmt.Errorf("%w: %w", errHeavy, err)
+	}
 	return globals, err
+}
+
+// errHeavy is what the top level of a module fails with when it was stopped because of the heap.
+var errHeavy = errors.New("memory: the node's heap is too large")
+
+// loadLook is how many steps of a module's top level are between two looks at whether the heap is too large.
+const loadLook = 64
+
+// bound bounds the steps of a thread that runs the top level of a module, and stops it while the heap of the process is too
+// large; then it sets stopped.
+func (p *Programs) bound(th *starlark.Thread) (stopped *bool) {
+	stopped = new(bool)
+	th.OnMaxSteps = func(th *starlark.Thread) {
+		switch {
+		case th.Steps >= loadSteps:
+			th.Cancel("too many steps")
+		case p.heavy.Load():
+			*stopped = true
+			th.Cancel(errHeavy.Error())
+		default:
+			th.SetMaxExecutionSteps(min(th.Steps+loadLook, loadSteps))
+		}
+	}
+	th.SetMaxExecutionSteps(loadLook)
+	return stopped
 }
 
 // loadFromCoroutine is load() in a service's own script.

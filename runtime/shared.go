@@ -145,7 +145,7 @@ func (p *Programs) evaluate(name string) (globals starlark.StringDict, steps uin
 		Print: printToLog,
 		Load:  func(_ *starlark.Thread, name string) (starlark.StringDict, error) { return p.Load(name) },
 	}
-	th.SetMaxExecutionSteps(loadSteps)
+	p.bound(th)
 	globals, err = program.Init(th, p.predeclared)
 	globals.Freeze()
 	return globals, th.Steps, err
