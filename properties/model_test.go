@@ -91,6 +91,7 @@ type queue struct {
 	waits  []int
 	took   map[int]bool
 	open   map[int]string // who was not told yet: send or call
+	last   map[int]bool   // who came when the queue was full but for one that may be on its way to an idle consumer
 	killed bool
 	dead   bool // somebody was told so
 }
@@ -107,7 +108,8 @@ func (q *queue) event(what string, i int) string {
 		q.waits, q.took[i] = q.waits[1:], true
 	case "send", "call":
 		q.open[i] = what
-		if len(q.waits) < q.limit && !q.dead {
+		if len(q.waits) <= q.limit && !q.dead {
+			q.last[i] = len(q.waits) == q.limit
 			q.waits = append(q.waits, i)
 		}
 	default:
@@ -129,7 +131,7 @@ func (q *queue) answer(verb, what string, i int) string {
 	case "ok":
 		right = q.took[i] || verb == "send" && queued
 	case "overload": // the message of a kill takes a place, too
-		right = !queued && !q.took[i] || q.killed && len(q.waits) >= q.limit-1
+		right = (!queued || q.last[i]) && !q.took[i] || q.killed && len(q.waits) >= q.limit-1
 		q.waits = slices.DeleteFunc(q.waits, func(j int) bool { return j == i })
 	case "dead":
 		right, q.dead = q.killed, true
@@ -157,7 +159,7 @@ func TestServiceIsABoundedQueue(t *testing.T) {
 	answers := make(map[string]int)
 	law := prop.ForAll(func(seed uint64) string {
 		r := sched.NewStream(seed, "queue")
-		q := &queue{limit: 1 + r.IntN(6), took: make(map[int]bool), open: make(map[int]string)}
+		q := &queue{limit: 1 + r.IntN(6), took: make(map[int]bool), open: make(map[int]string), last: make(map[int]bool)}
 		node := newSimNode(seed, 1+r.IntN(3), runtime.Limits{Mailbox: q.limit})
 		defer node.Crash()
 		wrong := ""

@@ -11,10 +11,11 @@ import (
 // HeapWatch stops handlers that run while the heap of the process is too large. The runtime itself cannot see the heap,
 // which depends on the machine: whoever runs a node in production looks at it, every few milliseconds, and tells the watch.
 //
-// A handler is stopped before its next step. One built-in operation cannot be stopped: `[0] * 10**9` takes 16 GB at once,
+// A handler is stopped before its next step. One built-in operation cannot be stopped: `[0] * 1000000000` takes 16 GB at once,
 // and whoever makes it needs a limit of the operating system.
 type HeapWatch struct {
 	pool *Coroutines
+	load *Programs
 	seen []uint64 // the handlers that were running at the last look, sorted
 }
 
@@ -22,12 +23,13 @@ type HeapWatch struct {
 // goroutine, of production.
 func (n *Node) HeapWatch() *HeapWatch {
 	n.coroutines.watched.Store(true)
-	return &HeapWatch{pool: n.coroutines}
+	return &HeapWatch{pool: n.coroutines, load: n.programs}
 }
 
 // Look stops the handlers that are running and were running at the look before, for the reason why, and returns how many
-// these are; without a reason it only remembers who is running. Handlers of less than 16 steps are not seen.
+// these are; without a reason it only remembers who is running. With one, the top level of modules that load is stopped until the next look. Handlers of less than 16 steps are not seen.
 func (h *HeapWatch) Look(why string) (stopped int) {
+	h.load.heavy.Store(why != "")
 	var now []uint64
 	for i := range h.pool.seats {
 		seat := &h.pool.seats[i]

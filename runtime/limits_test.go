@@ -229,3 +229,33 @@ func TestStopOfAThrottledService(t *testing.T) {
 		}
 	})
 }
+
+// TestHeapWatchStopsWhatLoads: the top level of a module is no handler, and grows values all the same. It is not remembered
+// as broken, since the heap may have been full of what others hold.
+func TestHeapWatchStopsWhatLoads(t *testing.T) {
+	ws := workers.New(workers.Options{Threads: 2, Seed: 1})
+	source := scripts{
+		"grows.star": "d = {\"n\": 0}\nwhile d[\"n\"] < 500000:\n    d[\"n\"] += 1\n",
+		"main.star":  "load(\"grows.star\", \"d\")\n",
+	}
+	n, err := runtime.NewNode(runtime.Config{Name: "n", Scheduler: ws, Programs: runtime.NewPrograms(source.read)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch := n.HeapWatch()
+	try := func() error {
+		done := make(chan error)
+		n.Launch("main.star", "", nil, nil, func(_ *runtime.Address, err error) { done <- err })
+		return <-done
+	}
+	watch.Look("too much")
+	wantKind(t, try(), "grows.star", "the node's heap is too large")
+	watch.Look("")
+	if err := try(); err != nil {
+		t.Errorf("launch when the heap is small again: got %v, want none", err)
+	}
+	done := make(chan struct{})
+	n.Stop(0, func() { close(done) })
+	<-done
+	ws.Close()
+}

@@ -2,10 +2,12 @@ package runtime
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
@@ -28,6 +30,8 @@ type Programs struct {
 	mu       sync.Mutex
 	programs map[string]*Program
 	modules  map[string]*module
+
+	heavy atomic.Bool // the heap of the process is too large: what loads now is stopped, see [HeapWatch]
 }
 
 // Program is a compiled script. It is immutable.
@@ -223,6 +227,9 @@ func (p *Programs) load(name string) (starlark.StringDict, error) {
 	p.modules[name] = m
 	m.globals, m.err = p.initialise(name)
 	m.loading = false
+	if errors.Is(m.err, errHeavy) {
+		delete(p.modules, name) // that may be due to others
+	}
 	return m.globals, m.err
 }
 
@@ -231,7 +238,7 @@ func (p *Programs) initialise(name string) (starlark.StringDict, error) {
 	if err != nil {
 		return nil, err
 	}
-	globals, _, err := runModule(prog.program, name, prog.predeclared, p.load)
+	globals, _, err := p.runModule(prog.program, name, prog.predeclared, p.load)
 	return globals, err
 }
 
@@ -245,20 +252,48 @@ func (p *Programs) evaluate(name string) (globals starlark.StringDict, steps uin
 	if err != nil {
 		return nil, 0, err
 	}
-	return runModule(program, name, p.predeclared, p.Load)
+	return p.runModule(program, name, p.predeclared, p.Load)
 }
 
 // runModule runs the top level of a module, on a thread of its own that belongs to no service, and freezes its globals.
-func runModule(program *starlark.Program, name string, predeclared starlark.StringDict, load func(string) (starlark.StringDict, error)) (globals starlark.StringDict, steps uint64, err error) {
+func (p *Programs) runModule(program *starlark.Program, name string, predeclared starlark.StringDict, load func(string) (starlark.StringDict, error)) (globals starlark.StringDict, steps uint64, err error) {
 	th := &starlark.Thread{
 		Name:  "load " + name,
 		Print: printToLog,
 		Load:  func(_ *starlark.Thread, name string) (starlark.StringDict, error) { return load(name) },
 	}
-	th.SetMaxExecutionSteps(loadSteps)
+	stopped := p.bound(th)
 	globals, err = program.Init(th, predeclared)
 	globals.Freeze()
+	if *stopped {
+		err = fmt.Errorf("%w: %w", errHeavy, err)
+	}
 	return globals, th.Steps, err
+}
+
+// errHeavy is what the top level of a module fails with when it was stopped because of the heap.
+var errHeavy = errors.New("memory: the node's heap is too large")
+
+// loadLook is how many steps of a module's top level are between two looks at whether the heap is too large.
+const loadLook = 64
+
+// bound bounds the steps of a thread that runs the top level of a module, and stops it while the heap of the process is too
+// large; then it sets stopped.
+func (p *Programs) bound(th *starlark.Thread) (stopped *bool) {
+	stopped = new(bool)
+	th.OnMaxSteps = func(th *starlark.Thread) {
+		switch {
+		case th.Steps >= loadSteps:
+			th.Cancel("too many steps")
+		case p.heavy.Load():
+			*stopped = true
+			th.Cancel(errHeavy.Error())
+		default:
+			th.SetMaxExecutionSteps(min(th.Steps+loadLook, loadSteps))
+		}
+	}
+	th.SetMaxExecutionSteps(loadLook)
+	return stopped
 }
 
 // loadFromCoroutine is load() in a service's own script.
