@@ -15,8 +15,8 @@ import (
 // and whoever makes it needs a limit of the operating system.
 type HeapWatch struct {
 	pool *Coroutines
-	load *Programs
-	seen []uint64 // the handlers that were running at the last look, sorted
+	load *Programs // whose modules are stopped, too
+	seen []uint64  // the handlers that were running at the last look, sorted
 }
 
 // HeapWatch returns a watch of the node's handlers, which from now on tell it when they run for long. It is for one
@@ -27,7 +27,8 @@ func (n *Node) HeapWatch() *HeapWatch {
 }
 
 // Look stops the handlers that are running and were running at the look before, for the reason why, and returns how many
-// these are; without a reason it only remembers who is running. With one, the top level of modules that load is stopped until the next look. Handlers of less than 16 steps are not seen.
+// these are; without a reason it only remembers who is running. With one, the top level of modules that load is stopped, until
+// the next look. Handlers of less than 16 steps are not seen.
 func (h *HeapWatch) Look(why string) (stopped int) {
 	h.load.heavy.Store(why != "")
 	var now []uint64
