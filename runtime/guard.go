@@ -33,6 +33,9 @@ const (
 	// maxIntBits bounds ints: to multiply two of that size takes some milliseconds. Their size is compared with maxBulk as
 	// if they were intScale times as large.
 	maxIntBits = 1 << 20
+	// maxNesting is how deep a container may be nested. To print or hash what is nested some million times exhausts the
+	// stack, which ends the process.
+	maxNesting = 10_000
 	intScale   = maxBulk / (maxIntBits / 8)
 )
 
@@ -64,6 +67,9 @@ func (co *coroutine) look() {
 		for i := range f.NumLocals() {
 			b, v := f.Local(i)
 			n := co.bulk(v)
+			if n > 0 && tooDeep(v) {
+				co.stopHandler(fmt.Sprintf("memory: %s is nested deeper than %d; handler stopped", b.Name, maxNesting))
+			}
 			if n <= largest {
 				continue
 			}
@@ -105,6 +111,32 @@ func (co *coroutine) tooLarge(name string, v starlark.Value, n int64) {
 		what = fmt.Sprintf("is an int of more than %d bits", maxIntBits)
 	}
 	co.stopHandler(fmt.Sprintf("memory: %s %s; handler stopped", name, what))
+}
+
+// tooDeep tells whether a container is nested too deep. It follows the first elements: what is nested without end is so in one
+// place.
+func tooDeep(v starlark.Value) bool {
+	var seen *starlark.List // at a power of two: a cycle comes back to it
+	for i := range maxNesting {
+		switch c := v.(type) {
+		case starlark.Tuple:
+			if len(c) == 0 {
+				return false
+			}
+			v = c[0]
+		case *starlark.List:
+			if c.Len() == 0 || c == seen {
+				return false
+			}
+			if i&(i-1) == 0 || seen == nil {
+				seen = c
+			}
+			v = c.Index(0)
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 // stopHandler makes the handler fail at its next step, which it cannot catch.

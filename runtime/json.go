@@ -24,6 +24,7 @@ func jsonModule() *starlarkstruct.Module {
 		}
 		return decode.CallInternal(th, args, kwargs)
 	})
+	members["encode"] = boundedPrinter(members["encode"].(*starlark.Builtin))
 	return &starlarkstruct.Module{Name: starlarkjson.Module.Name, Members: members}
 }
 

@@ -49,11 +49,13 @@ func attribute(name string, v starlark.Value) slog.Attr {
 			return slog.Int64(name, i)
 		}
 	}
-	if copied, err := wire.Copy(v); err == nil {
-		copied.Freeze()
-		return slog.Any(name, FieldValue{copied})
+	if tooLargeToPrint(v) == nil { // a copy may be small, as strings are shared
+		if copied, err := wire.Copy(v); err == nil {
+			copied.Freeze()
+			return slog.Any(name, FieldValue{copied})
+		}
 	}
-	return slog.String(name, v.String())
+	return slog.String(name, printed(v))
 }
 
 // FieldValue is the value of a field of a log line that is no string, number or bool: a frozen copy of a list, a dict, an
@@ -70,7 +72,7 @@ func words(args starlark.Tuple) string {
 		if s, ok := starlark.AsString(v); ok {
 			parts[i] = s
 		} else {
-			parts[i] = v.String()
+			parts[i] = printed(v)
 		}
 	}
 	return strings.Join(parts, " ")

@@ -61,6 +61,7 @@ type module struct {
 // NewPrograms returns a cache that reads scripts with read, whose error should say which file it looked for.
 func NewPrograms(read func(name string) ([]byte, error)) *Programs {
 	predeclared := Predeclared()
+	maps.Copy(predeclared, boundedPrinters())
 	return &Programs{
 		read:        read,
 		predeclared: predeclared,
