@@ -3,6 +3,7 @@ package runtime
 import (
 	"fmt"
 	"path"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -198,14 +199,17 @@ func (co *coroutine) mayReach(node string, to target) error {
 }
 
 // mayUse is the error of using a module that the service may not use.
-func (co *coroutine) mayUse(module string) error {
+func (co *coroutine) mayUse(module string) error { return co.mayDo(module, module) }
+
+// mayDo is mayUse for something that needs the module, called by what it is for.
+func (co *coroutine) mayDo(module, what string) error {
 	s := co.svc
 	if s.access == nil {
 		return nil
 	}
 	if r := s.access.refuseModule(module); r != nil {
 		co.charge()
-		return s.deny(r, "use "+module, "")
+		return s.deny(r, "use "+what, "")
 	}
 	return nil
 }
@@ -224,15 +228,19 @@ func (co *coroutine) mayRule(other *Service, verb string, dest fmt.Stringer) err
 	return nil
 }
 
-// mayKill is the error of skynet.kill without the right to.
-func (co *coroutine) mayKill(other *Service, dest fmt.Stringer) error {
+// mayKill is the error of a verb that ends another service, or changes what it is, without the right to.
+func (co *coroutine) mayKill(verb string, other *Service, dest fmt.Stringer) error {
 	if co.svc.access == nil || co.svc.ofKin(other) {
 		return nil
 	}
-	if err := co.mayUse("kill"); err != nil {
+	power := "kill"
+	if verb = strings.TrimPrefix(verb, "skynet."); verb != power {
+		power += " for " + verb // who asks for something else must hear why it is refused
+	}
+	if err := co.mayDo("kill", power); err != nil {
 		return err
 	}
-	return co.mayRule(other, "kill", dest)
+	return co.mayRule(other, verb, dest)
 }
 
 // mayRegister is the error of giving a service a name without the right to. Naming a service is a way to match the rules of those

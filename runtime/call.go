@@ -35,6 +35,7 @@ func (co *coroutine) beginCall(dest starlark.Value, command string, args starlar
 	if err != nil {
 		return false, nil, err
 	}
+	co.asked = command
 	if room != nil {
 		v, err = co.awaitRoom(room)
 		return false, v, err

@@ -141,6 +141,7 @@ func (co *coroutine) callRemote(node string, to target, command string, args sta
 	if err != nil {
 		return nil, err
 	}
+	co.asked = command
 	return co.block("call", callee)
 }
 

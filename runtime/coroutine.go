@@ -50,6 +50,7 @@ type coroutine struct {
 	live    int              // index in svc.live, -1 when it has never been suspended
 	what    string           // "call", "sleep", …
 	target  string           // whom a call awaits
+	asked   string           // the command of that call
 	value   starlark.Value
 	err     error
 	killed  bool
@@ -324,7 +325,7 @@ func (co *coroutine) block(what, target string) (starlark.Value, error) {
 // unblocked is how a wait has ended, once the coroutine goes on.
 func (co *coroutine) unblocked(alive bool) (starlark.Value, error) {
 	v, err := co.value, co.err
-	co.value, co.err, co.what, co.target, co.waiting.behind = nil, nil, "", "", nil
+	co.value, co.err, co.what, co.target, co.asked, co.waiting.behind = nil, nil, "", "", "", nil
 	if !alive || co.killed {
 		co.killed = true
 		return nil, errKilled

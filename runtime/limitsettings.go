@@ -190,6 +190,8 @@ func parseCPU(v starlark.Value) (c CPU, err error) {
 		return c, err
 	case c.Time == 0:
 		return c, fmt.Errorf("got %s without a time, want one", v)
+	case c.Time > c.Window:
+		return c, fmt.Errorf("got %v in a window of %v, want at most the window: a service runs on one processor at a time", c.Time, c.Window)
 	case c.Window > maxWindow:
 		return c, fmt.Errorf("window: got %v, want at most %v", c.Window, maxWindow)
 	}

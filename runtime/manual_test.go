@@ -68,6 +68,17 @@ func TestEveryWordIsInTheManual(t *testing.T) {
 	}
 }
 
+// TestEveryModuleOfAGrantIsInTheManual wants the row on modules to name what a grant can contain.
+func TestEveryModuleOfAGrantIsInTheManual(t *testing.T) {
+	_, row, _ := strings.Cut(manual(t, "services.md"), "\n| `modules` |")
+	row, _, _ = strings.Cut(row, "\n")
+	for _, m := range runtime.Modules() {
+		if !strings.Contains(row, "`"+m+"`") {
+			t.Errorf("docs/services.md, modules: got nothing on %s", m)
+		}
+	}
+}
+
 // reference is a test that a manual names: `file: function`.
 var reference = regexp.MustCompile("`([a-z0-9_/]+\\.(?:go|star)): (\\w+)`")
 

@@ -269,7 +269,7 @@ func (co *coroutine) mayEnd(verb string, dest starlark.Value) (*Service, error) 
 	case n.owns(s):
 		return nil, callErrorf(Denied, false, "%s: %s belongs to the runtime", verb, s.label)
 	}
-	return s, co.mayKill(s, dest)
+	return s, co.mayKill(verb, s, dest)
 }
 
 // stopService asks a service to finish what it does and to end. At the deadline its handlers are unwound; if its exit hook has

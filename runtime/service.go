@@ -479,7 +479,11 @@ func (s *Service) expire() {
 			continue
 		}
 		if co := w.co; co.what == "call" {
-			co.err = callErrorf(Timeout, true, "no reply from %s within its deadline", co.target)
+			if co.asked == "" { // a launch or a look inside
+				co.err = callErrorf(Timeout, true, "no reply from %s within its deadline", co.target)
+			} else {
+				co.err = callErrorf(Timeout, true, "no reply from %s to %q within its deadline", co.target, co.asked)
+			}
 		}
 		s.runq.push(runnable{co: w.co})
 	}

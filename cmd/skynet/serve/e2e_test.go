@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // script is the absolute path of a script of testdata.
@@ -133,6 +134,7 @@ func TestSecondSignal(t *testing.T) {
 	within(t, "request in flight", func() bool { return other.ask("waiting x") == "True" })
 	node.signal(syscall.SIGINT)
 	within(t, "log line", func() bool { return strings.Contains(node.log.String(), "msg=stopping") })
+	time.Sleep(300 * time.Millisecond) // what comes sooner belongs to the first signal
 	node.signal(syscall.SIGINT)
 	if got := node.exit(); got != 1 {
 		t.Errorf("exit status = %d, want 1", got)

@@ -46,14 +46,29 @@ func (s *scripts) read(name string) ([]byte, error) {
 	return nil, fmt.Errorf("%w: not at %s, and not shipped%s", fs.ErrNotExist, strings.Join(places, ", "), s.near(name))
 }
 
-// near is "; did you mean …?" if a shipped script has nearly that name.
+// near is "; did you mean …?" if a script where the name was looked for, or a shipped one, has nearly that name.
 func (s *scripts) near(name string) string {
-	if s.shipped == nil {
-		return ""
+	var names []string
+	if dir := filepath.Dir(name); name != s.main && filepath.IsLocal(name) {
+		for _, place := range append([]string{filepath.Dir(s.main)}, s.path...) {
+			files, _ := fs.Glob(os.DirFS(filepath.Join(place, dir)), "*.star") // the pattern is well-formed
+			for _, f := range files {
+				names = append(names, filepath.Join(dir, f))
+			}
+		}
 	}
-	names, _ := fs.Glob(s.shipped, "*.star") // the pattern is well-formed
-	if n, ok := diag.Nearest(name, names); ok {
-		return fmt.Sprintf("; did you mean %s?", n)
+	if s.shipped != nil {
+		files, _ := fs.Glob(s.shipped, "*.star")
+		names = append(names, files...)
+	}
+	stem, suffix := strings.CutSuffix(name, ".star")
+	if suffix { // then all names have it, and it makes none of them similar
+		for i, n := range names {
+			names[i] = strings.TrimSuffix(n, ".star")
+		}
+	}
+	if n, ok := diag.Nearest(stem, names); ok {
+		return fmt.Sprintf("; did you mean %s.star?", strings.TrimSuffix(n, ".star"))
 	}
 	return ""
 }

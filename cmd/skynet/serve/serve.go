@@ -195,7 +195,11 @@ func (h *house) ready(tell func(Ready)) {
 	}
 }
 
-// stop takes the node down; a signal meanwhile abandons it.
+// sameSignal is how soon after the first signal another one belongs to it: timeout(1) and some process managers signal a
+// process and then its group, so one request to stop arrives twice.
+const sameSignal = 250 * time.Millisecond
+
+// stop takes the node down; a signal meanwhile abandons it, but not one that comes at once.
 func (h *house) stop(drain time.Duration, signals <-chan os.Signal, cause error) error {
 	stopped := make(chan error, 1)
 	go func() {
@@ -204,12 +208,17 @@ func (h *house) stop(drain time.Duration, signals <-chan os.Signal, cause error)
 		<-drained
 		stopped <- h.close()
 	}()
-	select {
-	case err := <-stopped:
-		h.log.Info("stopped")
-		return errors.Join(cause, err)
-	case <-signals:
-		return errors.Join(cause, ErrAborted)
+	began := time.Now()
+	for {
+		select {
+		case err := <-stopped:
+			h.log.Info("stopped")
+			return errors.Join(cause, err)
+		case <-signals:
+			if time.Since(began) >= sameSignal {
+				return errors.Join(cause, ErrAborted)
+			}
+		}
 	}
 }
 

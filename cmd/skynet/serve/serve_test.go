@@ -115,6 +115,22 @@ def init():
 	}
 }
 
+// TestSignalTwiceAtOnce: one request to stop may arrive twice, as from timeout(1); the node drains all the same.
+func TestSignalTwiceAtOnce(t *testing.T) {
+	t.Parallel()
+	signals, ready, ended, log := begin(t, "", "main.star", `
+def exit():
+    skynet.sleep("50ms")
+    log.info("tidied up")
+`)
+	receive(t, "ready", ready)
+	signals <- syscall.SIGTERM
+	signals <- syscall.SIGTERM
+	if err := receive(t, "end", ended); err != nil || !strings.Contains(log.String(), "tidied up") {
+		t.Errorf("Run = %v, log:\n%s\nwant nil, and the function exit to its end", err, log)
+	}
+}
+
 // TestBusyNodeStops: services in endless loops are ended when the drain time is over.
 func TestBusyNodeStops(t *testing.T) {
 	t.Parallel()
