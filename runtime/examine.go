@@ -111,17 +111,23 @@ func (co *coroutine) interrupt(what string, subject *Service, do func(answer fun
 	return co.block("call", subject.label)
 }
 
-// subject is the service of this node that dest names; nil means this one.
+// subject is the service of this node that dest names; nil means this one. A service with restrictions looks into those only
+// that it may call.
 func (co *coroutine) subject(what string, dest starlark.Value) (*Service, error) {
 	if dest == nil {
 		return co.svc, nil
 	}
-	s, remote, err := co.svc.node.resolve(dest)
+	s, remote, err := co.resolve(dest)
 	if err != nil {
 		return nil, err
 	}
 	if remote != nil {
 		return nil, callErrorf(Denied, false, "%s: %s lives on another node", what, remote)
+	}
+	if co.svc.access != nil {
+		if err := co.mayCall(dest, s, nil); err != nil {
+			return nil, err
+		}
 	}
 	return s, nil
 }

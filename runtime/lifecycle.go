@@ -157,6 +157,9 @@ func (s *Service) closing() (dies bool) {
 			s.beginExit()
 		}
 	}
+	if s.phase == leaving && s.preempted != nil && s.leaveBy != 0 && s.turn.Now >= s.leaveBy {
+		s.hookTooLong() // the alarm is a message, and no message is handled before a loop without end
+	}
 	return s.phase == ending
 }
 
@@ -182,12 +185,16 @@ func (s *Service) beginExit() {
 		return
 	}
 	if _, ok := s.handler.(*supervisor); !ok { // each of its children has a limit of its own
-		s.addWait(otherWait, nil, func(outcome) {
-			s.log(levelWarn, "exit hook takes too long", "limit", s.limits.Call)
-			s.end(why)
-		}, s.turn.Now.Add(s.limits.Call))
+		s.leaveBy = s.turn.Now.Add(s.limits.Call)
+		s.addWait(otherWait, nil, func(outcome) { s.hookTooLong() }, s.leaveBy)
 	}
 	s.fork(j)
+}
+
+// hookTooLong gives the exit hook up.
+func (s *Service) hookTooLong() {
+	s.log(levelWarn, "exit hook takes too long", "limit", s.limits.Call)
+	s.end(s.reason)
 }
 
 // unwind ends every coroutine, and drops what was to run: forks, timers, waits. Requests that were put off are kept, to be

@@ -35,7 +35,8 @@ type Service struct {
 	initial  *coroutine // runs init, while starting
 	deferred []message  // requests put off until init has returned, or an upgrade is over
 	phase    phase
-	reason   Reason // why it ends, once it does
+	reason   Reason     // why it ends, once it does
+	leaveBy  sched.Time // when its exit hook is given up, 0 for never
 
 	runq       runQueue                                   // what to do before the next message: forks and woken coroutines
 	upgrade    *upgrade                                   // under way

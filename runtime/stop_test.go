@@ -153,3 +153,13 @@ func TestCrash(t *testing.T) {
 		w.Want("1", "n", "lib/callee", "one", 1)
 	})
 }
+
+// TestStopOfAnExitHookWithoutEnd: a hook that never blocks is given up as one is that does, however many steps it may take.
+func TestStopOfAnExitHookWithoutEnd(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(map[string]string{"main.star": "def exit():\n    while True:\n        pass\n"})
+		w.Limits = runtime.Limits{Steps: 1 << 60, Call: 20 * time.Millisecond}
+		w.Node("n", "main.star")
+		w.Stop("n", 0)
+	})
+}
