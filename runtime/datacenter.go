@@ -162,7 +162,7 @@ func (d Datacenter) await(timeout time.Duration, path []string) (*dataWait, star
 		return nil, v, nil
 	}
 	t.order++
-	id := co.svc.addWait(otherWait, co, nil, co.deadlineFor(cmp.Or(timeout, co.svc.node.limits.Call)))
+	id := co.svc.addWait(otherWait, co, nil, co.deadlineFor(cmp.Or(timeout, co.svc.limits.Call)))
 	w := &dataWait{waitRef: waitRef{co.svc, id}, order: t.order}
 	t.waiting.add(path, w)
 	return w, nil, nil

@@ -10,7 +10,7 @@ import (
 // diagnosisWords are the words of skynet that look inside a node.
 func diagnosisWords() []member {
 	return []member{
-		{"stat", examination(func(s *Service, self *coroutine) starlark.Value { return statValue(s.what, s.stat(self)) })},
+		{"stat", examination(func(s *Service, self *coroutine) starlark.Value { return statValue(s.running(), s.stat(self)) })},
 		{"task", examination(func(s *Service, self *coroutine) starlark.Value { return taskList(s.tasks(self)) })},
 		{"mqlen", skynetMqlen},
 		{"info", skynetInfo},
@@ -98,7 +98,7 @@ func skynetServices(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwa
 		for _, name := range s.allNames() {
 			names = append(names, starlark.String(name))
 		}
-		all = append(all, structOf("address", s.addr, "script", s.what, "names", starlark.NewList(names)))
+		all = append(all, structOf("address", s.addr, "script", s.running(), "names", starlark.NewList(names)))
 	}
 	return starlark.NewList(all), nil
 }

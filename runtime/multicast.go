@@ -147,7 +147,7 @@ func (t *topic) give(co *coroutine, p *publication, timeout time.Duration) (over
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !p.over {
-		p.who = waitRef{co.svc, co.svc.addWait(otherWait, co, nil, co.deadlineFor(cmp.Or(timeout, co.svc.node.limits.Call)))}
+		p.who = waitRef{co.svc, co.svc.addWait(otherWait, co, nil, co.deadlineFor(cmp.Or(timeout, co.svc.limits.Call)))}
 	}
 	return p.over
 }

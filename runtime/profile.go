@@ -97,7 +97,7 @@ func (p *stepProfile) take(co *coroutine) {
 	defer p.mu.Unlock()
 	s := p.index[key.String()]
 	if s == nil {
-		s = &stackSample{address: co.svc.addr.String(), script: co.svc.what, frames: frames}
+		s = &stackSample{address: co.svc.addr.String(), script: co.svc.running(), frames: frames}
 		p.index[key.String()] = s
 		p.samples = append(p.samples, s)
 	}

@@ -167,7 +167,7 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 		return false
 	}
 	var m message
-	for slice := s.node.limits.Slice; turn.Messages < turn.Budget && turn.Steps < slice; {
+	for slice := s.limits.Slice; turn.Messages < turn.Budget && turn.Steps < slice; {
 		if s.mail.signals.Load() != 0 {
 			s.attend()
 		}

@@ -133,7 +133,7 @@ type ServiceInfo struct {
 
 // info is called in a turn of the service.
 func (s *Service) info(self *coroutine) ServiceInfo {
-	i := ServiceInfo{Address: s.addr, Script: s.what, Names: s.allNames(), Stat: s.stat(self), Tasks: s.tasks(self)}
+	i := ServiceInfo{Address: s.addr, Script: s.running(), Names: s.allNames(), Stat: s.stat(self), Tasks: s.tasks(self)}
 	if s.initial == nil {
 		return i
 	}
