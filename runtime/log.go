@@ -34,7 +34,11 @@ func (co *coroutine) log(level slog.Level, msg string, attrs ...any) {
 
 // logFailure reports that the job of the coroutine has failed.
 func (co *coroutine) logFailure(err error) {
-	co.svc.logFailure(marks(co.session, co.traceID()), co.job.what, err)
+	m := marks(co.session, co.traceID())
+	if co.session != 0 && co.source != nil {
+		m = append(m, "source", co.source.name())
+	}
+	co.svc.logFailure(m, co.job.what, err)
 }
 
 // logFailure reports a failed handler with its stack.

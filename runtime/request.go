@@ -59,6 +59,18 @@ func clusterRequest(_ *coroutine, b *starlark.Builtin, args starlark.Tuple, kwar
 	return &requestValue{node: node, dest: dest, command: command, args: args, kwargs: kwargs}, nil
 }
 
+// whom names the service that is asked.
+func (r *requestValue) whom() string {
+	whom := r.dest.String()
+	if name, ok := r.dest.(starlark.String); ok {
+		whom = string(name)
+	}
+	if r.node != "" {
+		whom = r.node + "/" + whom
+	}
+	return whom
+}
+
 // send sends the request; its outcome goes to fire.
 func (r *requestValue) send(co *coroutine, b *starlark.Builtin, deadline sched.Time, fire func(outcome)) (waitID, error) {
 	if r.node == "" || r.node == co.svc.node.name {
@@ -152,7 +164,7 @@ func (sel *selection) add(co *coroutine, b *starlark.Builtin, i int, r *requestV
 		sel.left--
 		err := o.err
 		if o.late {
-			err = callErrorf(Timeout, true, "no reply to %q within the deadline of the select", r.command)
+			err = callErrorf(Timeout, true, "no reply from %s to %q within the deadline of the select", r.whom(), r.command)
 		}
 		sel.arrived(i, o.value, err)
 	})
