@@ -254,6 +254,7 @@ func (s *Service) die() {
 	}
 	s.unwind()
 	left := append(s.deferred, s.mail.close()...)
+	s.tellLast()
 	n.delist(s) // not before its coroutines are back in the pool, which the node's stop closes
 	for len(s.closers) > 0 {
 		s.closers[len(s.closers)-1].close()

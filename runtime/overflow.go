@@ -25,10 +25,13 @@ type overflow struct {
 
 	entered []*blockedSend // let in by the owner's last take or release; only the owner looks at it
 
-	counts   mailCounts
-	untold   uint64     // requests dropped or refused since the last line of the log about it
-	toldAt   sched.Time // when that was
-	everTold bool
+	counts    mailCounts
+	untold    uint64      // requests dropped or refused since the last line of the log about it
+	msg, last string      // that line, and the command of the youngest of them
+	toldAt    sched.Time  // when that was
+	everTold  bool        // whether there was one
+	teller    sched.Timer // tells the rest; nil if it never had to
+	telling   bool        // whether it is set
 }
 
 // mailCounts is how often the bounds of a mailbox did something.
@@ -243,20 +246,56 @@ func (s *Service) makeRoom(turn *sched.Turn, m *message) putResult {
 // tellEvery is how often a service says in the log that it drops or refuses messages.
 const tellEvery = time.Second
 
-// tell logs that n messages were lost that nobody waits for, once in a while with the number of those not told yet. It may be
-// called by any sender.
+// tell logs that n messages were lost that nobody waits for: at once, or, if it did so a moment ago, later together with what
+// is lost until then. It may be called by any sender.
 func (s *Service) tell(turn *sched.Turn, n uint64, msg, command string) {
 	now := s.now(turn)
 	s.mail.mu.Lock()
 	o := &s.mail.overflow
 	o.untold += n
-	if o.everTold && now < o.toldAt.Add(tellEvery) {
+	o.msg, o.last = msg, command
+	next := o.toldAt.Add(tellEvery)
+	switch {
+	case !o.everTold || now >= next || s.mail.closed:
+		o.everTold = true
+	case o.teller == nil:
+		o.teller = s.node.sched.NewTimer(func() { s.tellRest(s.node.sched.Now()) })
+		fallthrough
+	case !o.telling:
+		o.telling = true
+		teller := o.teller
+		s.mail.mu.Unlock()
+		teller.Reset(next)
+		return
+	default:
 		s.mail.mu.Unlock()
 		return
 	}
-	n, o.untold, o.toldAt, o.everTold = o.untold, 0, now, true
 	s.mail.mu.Unlock()
-	s.log(levelWarn, msg, "count", n, "last", command)
+	s.tellRest(now)
+}
+
+// tellRest logs what was not told yet.
+func (s *Service) tellRest(now sched.Time) {
+	s.mail.mu.Lock()
+	o := &s.mail.overflow
+	n, msg, last := o.untold, o.msg, o.last
+	o.untold, o.toldAt, o.telling = 0, now, false
+	s.mail.mu.Unlock()
+	if n > 0 {
+		s.log(levelWarn, msg, "count", n, "last", last)
+	}
+}
+
+// tellLast is tellRest of a service that has died.
+func (s *Service) tellLast() {
+	s.mail.mu.Lock()
+	teller := s.mail.overflow.teller
+	s.mail.mu.Unlock()
+	if teller != nil {
+		teller.Stop()
+		s.tellRest(s.turn.Now)
+	}
 }
 
 // now is the time of a turn, or of the clock outside of any.
@@ -321,7 +360,7 @@ func (co *coroutine) awaitRoom(e *blockedSend) (starlark.Value, error) {
 	}
 	v, err := co.block(what, callee.label)
 	late := err == nil && v == nil || errors.Is(err, &CallError{Kind: Timeout})
-	if (late || err == errKilled) && callee.mail.withdraw(e) && late {
+	if (late || err == errKilled || errors.Is(err, errExchanging)) && callee.mail.withdraw(e) && late {
 		return nil, e.noRoom()
 	}
 	return v, err

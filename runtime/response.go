@@ -218,6 +218,9 @@ func (co *coroutine) redirect(dest starlark.Value, command string, args starlark
 	if s.access != nil {
 		err = co.mayCall(dest, callee, err)
 	}
+	if err == nil && co.session != 0 && co.deadline != 0 && co.deadline <= s.turn.Now { // else two could pass it to each other for ever
+		err = callErrorf(Timeout, false, "redirect to %q: the deadline of the request being handled has passed", command)
+	}
 	if err != nil {
 		return err
 	}
