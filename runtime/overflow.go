@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -320,7 +321,7 @@ func (co *coroutine) awaitRoom(e *blockedSend) (starlark.Value, error) {
 	}
 	v, err := co.block(what, callee.label)
 	late := err == nil && v == nil || isTimeout(err)
-	if (late || err == errKilled) && callee.mail.withdraw(e) && late {
+	if (late || err == errKilled || errors.Is(err, errExchanging)) && callee.mail.withdraw(e) && late {
 		return nil, e.noRoom()
 	}
 	return v, err
