@@ -219,7 +219,10 @@ func (co *coroutine) redirect(dest starlark.Value, command string, args starlark
 		err = co.mayCall(dest, callee, err)
 	}
 	if err == nil && co.session != 0 && co.deadline != 0 && co.deadline <= s.turn.Now { // else two could pass it to each other for ever
-		err = callErrorf(Timeout, false, "redirect to %q: the deadline of the request being handled has passed", command)
+		late := callErrorf(Timeout, true, "redirect to %q: the deadline of the request being handled has passed", command)
+		co.answered = true
+		co.answer(nil, late) // as its own clock tells the caller
+		return late
 	}
 	if err != nil {
 		return err
