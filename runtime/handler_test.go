@@ -87,6 +87,8 @@ def launch(*args):
     return skynet.newservice("worker", *args)
 def unique():
     return skynet.uniqueservice("worker")
+def misspelt():
+    return skynet.newservice("wroker")
 def answer(x):
     return x
 def me():
@@ -123,6 +125,8 @@ func TestHandlerFailures(t *testing.T) {
 		goWorld(w)
 		_, err := w.Call("n", "client", "launch", 1)
 		wantKind(t, err, "remote: client.star:", "init: got 1 arguments, want none")
+		_, err = w.Call("n", "client", "misspelt")
+		wantKind(t, err, "remote: client.star:", `did you mean "worker"?`)
 		w.Want("n:00000005", "n", "client", "launch")
 		for _, c := range []struct {
 			command string

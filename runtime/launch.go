@@ -1,8 +1,13 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"path"
+	"slices"
+	"strings"
 
 	"go.starlark.net/starlark"
 
@@ -178,6 +183,11 @@ func (n *Node) create(script string) (*Service, error) {
 		return s, nil
 	}
 	prog, err := n.programs.Compile(script)
+	if errors.Is(err, fs.ErrNotExist) {
+		if near := hint(strings.TrimSuffix(script, ".star"), slices.Sorted(maps.Keys(n.handlers))); near != "" {
+			err = fmt.Errorf("%w%s", err, near)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,8 +1,8 @@
 package runtimetest
 
 import (
-	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"testing"
@@ -112,8 +112,13 @@ func (w *World) read(name string) ([]byte, error) {
 	if src, ok := w.scripts[name]; ok {
 		return []byte(src), nil
 	}
-	return nil, errors.New("no such script")
+	return nil, noScript{}
 }
+
+type noScript struct{}
+
+func (noScript) Error() string        { return "no such script" }
+func (noScript) Is(target error) bool { return target == fs.ErrNotExist }
 
 // Scripts adds scripts, by name. A script must be there before it is first used, and stays as it was first used.
 func (w *World) Scripts(scripts map[string]string) { maps.Copy(w.scripts, scripts) }
