@@ -66,7 +66,10 @@ func (m *meter) begin(s *Service) bool {
 	if m.cpu == (CPU{}) {
 		return true
 	}
-	m.last = s.node.sched.Now()
+	m.last = s.turn.Now
+	if !s.turn.Fresh {
+		m.last = s.node.sched.Now()
+	}
 	if !m.opened || m.last >= m.window.Add(m.cpu.Window) {
 		m.opened, m.window, m.used, m.told = true, m.last, 0, false
 	}
@@ -112,7 +115,7 @@ func (m *meter) lap(s *Service, taken uint32) bool {
 	if m.cpu != (CPU{}) {
 		now := s.node.sched.Now()
 		m.used += int64(now - m.last)
-		m.last = now
+		m.last, s.turn.Ended = now, now
 	}
 	if m.memory > 0 {
 		m.work += s.turn.Steps - m.steps + messageWork

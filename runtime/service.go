@@ -204,6 +204,7 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 				co = s.handle(&m)
 			case tookSignal:
 				turn.Messages--
+				m.size = 0 // it was counted
 			case tookNothing:
 				turn.Messages--
 				return false

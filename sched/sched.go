@@ -76,6 +76,13 @@ type Turn struct {
 	// ask the scheduler.
 	Now Time
 
+	// Fresh tells that Now was read when the turn began. The stepper never says so.
+	Fresh bool
+
+	// Ended is for a task that reads the clock at the end of its turn: what it has read, so that the next turn of the
+	// worker begins with it. 0 is no reading.
+	Ended Time
+
 	// Budget is how many messages the task may handle in this turn: 1 on the stepper, so that every message is a
 	// choice of the strategy; more on workers, so that one queue operation is shared by several messages.
 	Budget int

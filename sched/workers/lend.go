@@ -38,7 +38,7 @@ func (ws *Workers) standIn() {
 		ws.found()
 		return
 	}
-	w.clockAge = clockEvery // the last turn was long ago
+	w.passed()
 	if t := w.search(); t != nil {
 		ws.found()
 		ws.watch.work()
@@ -58,7 +58,7 @@ func (w *worker) help(t sched.Task) {
 			begun = w.turn.Now
 		}
 		if t = w.local(); t == nil {
-			w.clockAge = clockEvery // no task sees a time before it was made ready
+			w.passed() // no task sees a time before it was made ready
 			t = w.search()
 		}
 		if t != nil && w.all.Now().Sub(begun) > lendTime {

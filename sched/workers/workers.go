@@ -196,6 +196,7 @@ func (w *worker) loop() {
 		if w.turn.Now >= w.yieldAt {
 			w.yieldAt = w.turn.Now.Add(yieldEvery)
 			runtime.Gosched()
+			w.passed()
 		}
 	}
 }
@@ -207,12 +208,18 @@ func (w *worker) run(t sched.Task) {
 	}
 }
 
-// begin prepares a turn. The clock is read again after every long turn, and at the latest after clockEvery short ones.
+// begin prepares a turn. The clock is read again after every long turn, and at the latest after clockEvery short ones, unless
+// the last task has just done so.
 func (w *worker) begin() *sched.Turn {
 	turn := &w.turn
-	if w.clockAge++; w.clockAge >= clockEvery || turn.Messages > shortTurn || turn.Steps > shortTurnSteps {
-		w.clockAge = 0
-		turn.Now = w.all.Now()
+	w.clockAge++
+	switch {
+	case turn.Ended != 0:
+		turn.Now, turn.Ended, turn.Fresh, w.clockAge = turn.Ended, 0, true, 0
+	case w.clockAge >= clockEvery || turn.Messages > shortTurn || turn.Steps > shortTurnSteps:
+		turn.Now, turn.Fresh, w.clockAge = w.all.Now(), true, 0
+	default:
+		turn.Fresh = false
 	}
 	turn.Budget, turn.Messages, turn.Steps = w.all.budget, 0, 0
 	return turn
@@ -226,6 +233,9 @@ func (w *worker) again(t sched.Task) {
 	}
 }
 
+// passed tells that time has passed since the last turn.
+func (w *worker) passed() { w.clockAge, w.turn.Ended = clockEvery, 0 }
+
 // find returns the task to run next, waiting for one if need be, or nil when the workers are closed.
 func (w *worker) find() sched.Task {
 	if w.all.closed.Load() {
@@ -234,7 +244,7 @@ func (w *worker) find() sched.Task {
 	if t := w.local(); t != nil {
 		return t
 	}
-	w.clockAge = clockEvery // searching and waiting take time
+	w.passed() // by searching and waiting
 	if t := w.search(); t != nil {
 		return t
 	}
@@ -245,7 +255,7 @@ func (w *worker) find() sched.Task {
 func (w *worker) local() sched.Task {
 	if w.turns++; w.turns%outsideEvery == 0 {
 		if t := w.takeOutside(); t != nil {
-			w.clockAge = clockEvery // no task sees a time before it was made ready
+			w.passed() // no task sees a time before it was made ready
 			return t
 		}
 	}
