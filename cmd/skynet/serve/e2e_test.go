@@ -134,7 +134,8 @@ func TestSecondSignal(t *testing.T) {
 	within(t, "request in flight", func() bool { return other.ask("waiting x") == "True" })
 	node.signal(syscall.SIGINT)
 	within(t, "log line", func() bool { return strings.Contains(node.log.String(), "msg=stopping") })
-	time.Sleep(300 * time.Millisecond) // what comes sooner belongs to the first signal
+	asked := time.Now() // what comes soon belongs to the first signal
+	within(t, "later time", func() bool { return time.Since(asked) >= 300*time.Millisecond })
 	node.signal(syscall.SIGINT)
 	if got := node.exit(); got != 1 {
 		t.Errorf("exit status = %d, want 1", got)
