@@ -182,7 +182,12 @@ func (co *coroutine) run() {
 		co.finish(j.native(co))
 		return
 	}
-	co.finish(starlark.Call(co.thread, j.fn, j.args, j.kwargs))
+	began := co.thread.Steps
+	v, err := starlark.Call(co.thread, j.fn, j.args, j.kwargs)
+	if err != nil && co.thread.Steps == began && !co.killed {
+		err = notBegun{err}
+	}
+	co.finish(v, err)
 }
 
 // begin prepares the coroutine for its job, which is one of svc.

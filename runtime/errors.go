@@ -57,8 +57,13 @@ func asCallError(err error) *CallError {
 		return &CallError{Kind: Denied, Message: string(refused)}
 	}
 	msg, backtrace := describe(err)
-	return &CallError{Kind: Remote, Message: msg, Backtrace: backtrace, Maybe: true}
+	return &CallError{Kind: Remote, Message: msg, Backtrace: backtrace, Maybe: !errors.As(err, new(notBegun))}
 }
+
+// notBegun is the error of a function that has not executed a step, because the arguments do not fit.
+type notBegun struct{ error }
+
+func (e notBegun) Unwrap() error { return e.error }
 
 // panicError is a panic of Go code in a service. Its stack holds functions and lines only, since addresses and goroutines
 // differ from run to run.
