@@ -255,24 +255,21 @@ func (s *Service) tell(turn *sched.Turn, n uint64, msg, command string) {
 	o.untold += n
 	o.msg, o.last = msg, command
 	next := o.toldAt.Add(tellEvery)
-	switch {
-	case !o.everTold || now >= next || s.mail.closed:
-		o.everTold = true
-	case o.teller == nil:
-		o.teller = s.node.sched.NewTimer(func() { s.tellRest(s.node.sched.Now()) })
-		fallthrough
-	case !o.telling:
+	later := o.everTold && now < next && !s.mail.closed
+	set := later && !o.telling
+	if set {
 		o.telling = true
-		teller := o.teller
-		s.mail.mu.Unlock()
-		teller.Reset(next)
-		return
-	default:
-		s.mail.mu.Unlock()
-		return
+		if o.teller == nil {
+			o.teller = s.node.sched.NewTimer(func() { s.tellRest(s.node.sched.Now()) })
+		}
 	}
+	teller := o.teller
 	s.mail.mu.Unlock()
-	s.tellRest(now)
+	if set {
+		teller.Reset(next)
+	} else if !later {
+		s.tellRest(now)
+	}
 }
 
 // tellRest logs what was not told yet.
@@ -280,7 +277,7 @@ func (s *Service) tellRest(now sched.Time) {
 	s.mail.mu.Lock()
 	o := &s.mail.overflow
 	n, msg, last := o.untold, o.msg, o.last
-	o.untold, o.toldAt, o.telling = 0, now, false
+	o.untold, o.toldAt, o.everTold, o.telling = 0, now, true, false
 	s.mail.mu.Unlock()
 	if n > 0 {
 		s.log(levelWarn, msg, "count", n, "last", last)
