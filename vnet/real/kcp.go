@@ -86,12 +86,19 @@ func (k *kcpConn) first(ctx context.Context) error {
 	return err
 }
 
-func (k *kcpConn) read() (*[]byte, int, error) {
-	if head := k.head; head != nil {
-		k.head = nil
-		return head, k.headLen, nil
+func (k *kcpConn) receive(deliver func(p []byte) bool) error {
+	buffer, n, err := k.head, k.headLen, error(nil)
+	k.head = nil
+	for {
+		if buffer != nil {
+			more := n == 0 || deliver((*buffer)[:n])
+			buffers.Put(buffer)
+			if err != nil || !more {
+				return err
+			}
+		}
+		buffer, n, err = k.readFor(k.options.IdleTimeout)
 	}
-	return k.readFor(k.options.IdleTimeout)
 }
 
 func (k *kcpConn) readFor(d time.Duration) (*[]byte, int, error) {

@@ -12,14 +12,15 @@ import (
 	"skynet/vnet"
 )
 
-// transport is what a stream needs of TCP or KCP. read, write and finish may block and are called by one goroutine
+// transport is what a stream needs of TCP or KCP. receive, write and finish may block and are called by one goroutine
 // each; try never blocks and is not called while write or finish runs.
 type transport interface {
 	// first waits until it is certain that there is a peer; ctx is over when the network is closed.
 	first(ctx context.Context) error
-	// read waits for bytes and returns them in a pooled buffer, which the caller gives back even with an error.
-	read() (buffer *[]byte, n int, err error)
-	// try sends what can be sent now.
+	// receive calls deliver with what arrives, until the peer's end (io.EOF), an error, or deliver is false. What it delivers
+	// is valid during the call.
+	receive(deliver func(p []byte) bool) error
+	// try sends what can be sent now. It is not called once close may be.
 	try(p []byte) (int, error)
 	// write sends all of p.
 	write(p []byte) error
@@ -27,11 +28,11 @@ type transport interface {
 	finish(deadline time.Time) error
 	// closing bounds writes from now on, because the stream is being closed.
 	closing(deadline time.Time)
-	// interrupt makes read return with an error, now and for ever.
+	// interrupt makes receive return with an error once it waits, now and for ever.
 	interrupt()
 	// drain discards what the peer still sends, until its end, the timeout, or soon after ctx is over.
 	drain(ctx context.Context, timeout time.Duration)
-	// close frees everything; with abort the peer is reset, if the protocol can.
+	// close frees everything; with abort the peer is reset, if the protocol can. It is called by who receives, afterwards.
 	close(abort bool)
 	addrs() (local, remote string)
 }
@@ -176,7 +177,8 @@ func (s *stream) Abort() {
 	s.hold()
 	s.backlog = nil
 	if s.tr != nil {
-		s.tr.close(true)
+		s.tr.interrupt() // who reads closes it
+		s.tr.closing(time.Unix(1, 0))
 	}
 	s.wake.Broadcast()
 }
@@ -325,42 +327,40 @@ func (s *stream) run() {
 }
 
 func (s *stream) readAll() (reason error, peerEnded bool) {
-	for {
-		buffer, n, err := s.tr.read()
-		var work func()
-		if n > 0 && s.mayDeliver() {
-			work = s.net.options.lend()
-			s.events.Lock()
-			s.handler.Data(s, (*buffer)[:n])
-			s.events.Unlock()
-		}
-		if buffer != nil {
-			buffers.Put(buffer)
-		}
-		returned(work)
-		if errors.Is(err, io.EOF) {
-			if s.mayDeliver() {
-				s.call(func() { s.handler.EOF(s) })
-			}
-			return s.awaitEnd(), true
-		}
-		if err != nil {
-			return s.reason(err), false
-		}
+	err := s.tr.receive(s.deliver)
+	if !errors.Is(err, io.EOF) {
+		return s.reason(err), false
 	}
+	if wanted, _ := s.await(); wanted {
+		s.call(func() { s.handler.EOF(s) })
+	}
+	return s.awaitEnd(), true
 }
 
-// mayDeliver waits while the stream is paused; it is false when this side has closed.
-func (s *stream) mayDeliver() bool {
-	if !s.held.Load() {
-		return true
+// deliver tells the handler of bytes, and then runs what that has made ready; false says that the stream is over.
+func (s *stream) deliver(p []byte) (more bool) {
+	if s.held.Load() {
+		if wanted, over := s.await(); !wanted {
+			return !over
+		}
 	}
+	work := s.net.options.lend()
+	s.events.Lock()
+	s.handler.Data(s, p)
+	s.events.Unlock()
+	returned(work)
+	return true
+}
+
+// await waits while the stream is paused. What arrives is not wanted any more once this side has closed, nor awaited once that
+// is all sent.
+func (s *stream) await() (wanted, over bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for s.paused && !s.closing && !s.aborted && s.failure == nil {
 		s.wake.Wait()
 	}
-	return !s.closing && !s.aborted
+	return !s.closing && !s.aborted, s.flushed || s.aborted || s.failure != nil
 }
 
 // awaitEnd waits, after the peer's end, for the end of this side.

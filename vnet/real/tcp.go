@@ -15,18 +15,11 @@ import (
 type tcp struct {
 	conn *net.TCPConn
 	raw  syscall.RawConn
+	fd   int // of raw: who reads closes it, so it is open in receive, and in try since nobody writes once it is closed
 
-	readReady func(fd uintptr) bool // tcp.onReadable, bound once
-	inBuffer  *[]byte
-	inCount   int
-	inErr     error
-
-	_ [64]byte // one goroutine reads while another writes
-
-	writeReady func(fd uintptr) bool // tcp.onWrite, bound once
-	out        []byte
-	outCount   int
-	outErr     error
+	readable func(fd uintptr) bool // tcp.onReadable, bound once
+	deliver  func(p []byte) bool
+	readErr  error
 }
 
 func newTCP(conn *net.TCPConn) (*tcp, error) {
@@ -36,7 +29,11 @@ func newTCP(conn *net.TCPConn) (*tcp, error) {
 		return nil, err
 	}
 	t := &tcp{conn: conn, raw: raw} // Go sets TCP_NODELAY and keep-alive itself
-	t.readReady, t.writeReady = t.onReadable, t.onWrite
+	t.readable = t.onReadable
+	if err := raw.Control(func(fd uintptr) { t.fd = int(fd) }); err != nil {
+		conn.Close()
+		return nil, err
+	}
 	return t, nil
 }
 
@@ -51,51 +48,48 @@ func dialTCP(ctx context.Context, address string) (transport, error) {
 
 func (t *tcp) first(context.Context) error { return nil }
 
-func (t *tcp) read() (*[]byte, int, error) {
-	if err := t.raw.Read(t.readReady); err != nil {
-		return nil, 0, err
+func (t *tcp) receive(deliver func(p []byte) bool) error {
+	t.deliver, t.readErr = deliver, nil
+	if err := t.raw.Read(t.readable); err != nil {
+		return err
 	}
-	return t.inBuffer, t.inCount, t.inErr
+	return t.readErr
 }
 
-// onReadable reads once; false asks the poller to wait.
-func (t *tcp) onReadable(fd uintptr) bool {
-	buffer := buffers.Get().(*[]byte)
-	n, err := retry(syscall.Read, fd, *buffer)
-	if errors.Is(err, syscall.EAGAIN) {
+// onReadable delivers what there is; false asks the poller to wait. It stays within one call of the poller for as long as the
+// connection lives, which saves the locks around each.
+func (t *tcp) onReadable(uintptr) bool {
+	for {
+		buffer := buffers.Get().(*[]byte)
+		n, err := retry(syscall.Read, t.fd, *buffer)
+		more := err == nil && n > 0 && t.deliver((*buffer)[:n])
 		buffers.Put(buffer)
-		return false
+		switch {
+		case more:
+		case err == syscall.EAGAIN:
+			return false
+		default:
+			if err == nil && n == 0 {
+				err = io.EOF
+			}
+			t.readErr = err
+			return true
+		}
 	}
-	if n == 0 && err == nil {
-		err = io.EOF
-	}
-	t.inBuffer, t.inCount, t.inErr = buffer, max(n, 0), err
-	return true
 }
 
 func (t *tcp) try(p []byte) (int, error) {
-	t.out = p
-	err := t.raw.Write(t.writeReady)
-	t.out = nil
-	if err != nil {
-		return 0, err
-	}
-	return t.outCount, t.outErr
-}
-
-func (t *tcp) onWrite(fd uintptr) bool {
-	n, err := retry(syscall.Write, fd, t.out)
-	if errors.Is(err, syscall.EAGAIN) {
+	n, err := retry(syscall.Write, t.fd, p)
+	if err == syscall.EAGAIN {
 		err = nil
 	}
-	t.outCount, t.outErr = max(n, 0), err
-	return true
+	return max(n, 0), err
 }
 
 // retry repeats a system call that a signal interrupted.
-func retry(call func(int, []byte) (int, error), fd uintptr, p []byte) (int, error) {
+func retry(call func(int, []byte) (int, error), fd int, p []byte) (int, error) {
 	for {
-		n, err := call(int(fd), p)
+		n, err := call(fd, p)
 		if err != syscall.EINTR {
 			return n, err
 		}
@@ -122,18 +116,11 @@ func (t *tcp) interrupt() { t.conn.SetReadDeadline(time.Unix(1, 0)) }
 const grace = 100 * time.Millisecond
 
 func (t *tcp) drain(ctx context.Context, timeout time.Duration) {
-	t.conn.SetReadDeadline(time.Now().Add(timeout))
+	end := time.Now().Add(timeout)
+	t.conn.SetReadDeadline(end)
 	stop := context.AfterFunc(ctx, func() { t.conn.SetReadDeadline(time.Now().Add(grace)) })
 	defer stop()
-	for {
-		buffer, _, err := t.read()
-		if buffer != nil {
-			buffers.Put(buffer)
-		}
-		if err != nil {
-			return
-		}
-	}
+	t.receive(func([]byte) bool { return ctx.Err() == nil && time.Now().Before(end) }) // until then, however much comes
 }
 
 func (t *tcp) close(abort bool) {
