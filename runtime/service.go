@@ -56,7 +56,6 @@ type Service struct {
 	alarmAt   sched.Time     // when the alarm is set to fire, 0 if it is not
 	parked    *starlark.Dict // token -> waitID of the coroutine in skynet.wait
 	closers   []closer       // sockets and listeners to close at the end
-	out       []byte         // what a socket is writing
 	random    *sched.Stream
 	afterTurn func() // for services of the runtime itself: flush what this turn wrote
 	onDeath   func() // told once the service is dead

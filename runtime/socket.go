@@ -27,9 +27,20 @@ type socket struct {
 	paused   bool
 	writable bool // the output buffer is low, or the stream gone: the writer may go on
 	notified bool // an event is on its way to the service
+	drains   uint // how often the output buffer has become low
+
+	// What the service has written in this turn is given to the network after it, while the service may be running again.
+	out     []byte
+	pending bool       // socket.flush is going to be called after this turn
+	full    bool       // the output buffer of the stream is full
+	gone    bool       // the stream takes nothing any more
+	ending  bool       // close the stream once out is sent
+	sending sync.Mutex // held while bytes go from out to the stream; not within mu
+	flushed func()     // socket.flush, bound once
+
+	conn vnet.Conn // set before the service knows of the socket
 
 	// Only touched in turns of the service.
-	conn           vnet.Conn
 	reader, writer waitID
 	label          string // what String returns, once it was called
 	shut           bool   // close was called
@@ -44,6 +55,7 @@ const (
 
 func newSocket(s *Service) *socket {
 	k := &socket{svc: s, place: -1}
+	k.flushed = k.flush
 	k.changed = func() {
 		k.mu.Lock()
 		writable := k.writable
@@ -96,7 +108,8 @@ func (k *socket) EOF(vnet.Conn) {
 func (k *socket) Writable(vnet.Conn) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.writable = true
+	k.writable, k.full = true, false
+	k.drains++
 	k.notify()
 }
 
@@ -116,7 +129,10 @@ func (k *socket) close() {
 	k.shut = true
 	k.svc.removeCloser(k)
 	if k.conn != nil {
-		k.conn.Close()
+		k.mu.Lock()
+		k.ending = true
+		k.later()
+		k.mu.Unlock()
 	}
 	k.svc.wake(k.reader, starlark.True, nil)
 	k.svc.wake(k.writer, starlark.True, nil)
@@ -223,12 +239,10 @@ func (k *socket) write(co *coroutine, b *starlark.Builtin, timeout time.Duration
 	if k.writer != 0 {
 		return nil, fmt.Errorf("%s: another coroutine is writing this socket", b.Name())
 	}
-	co.charge()
-	full, err := k.send(data)
-	if err != nil || k.shut {
+	if k.shut || !k.put(data) {
 		return starlark.False, nil
 	}
-	if !full {
+	if !k.crowded() {
 		return starlark.True, nil
 	}
 	k.writer = co.svc.addWait(otherWait, co, nil, deadlineAfter(co, cmp.Or(timeout, co.svc.limits.Call)))
@@ -245,19 +259,65 @@ func (k *socket) write(co *coroutine, b *starlark.Builtin, timeout time.Duration
 	return starlark.Bool(!k.closed), nil
 }
 
-// send gives data to the network by way of a buffer of the service: the network takes a copy of what it cannot send.
-func (k *socket) send(data string) (full bool, err error) {
-	s := k.svc
-	s.out = append(s.out[:0], data...)
-	full, err = k.conn.Write(s.out)
-	if cap(s.out) > keepOut {
-		s.out = nil
+// maxPending is how much of a turn's output waits for the end of the turn.
+const maxPending = 16 << 10
+
+// put adds data to what is sent after this turn, or sends all of it now if it is much; false says that the stream is gone.
+func (k *socket) put(data string) bool {
+	k.mu.Lock()
+	if k.closed || k.gone {
+		k.mu.Unlock()
+		return false
 	}
-	return full, err
+	k.out = append(k.out, data...)
+	k.later()
+	much := len(k.out) > maxPending
+	k.mu.Unlock()
+	if much {
+		k.flush()
+	}
+	return true
 }
 
-// keepOut is up to what size a service keeps its buffer for writing.
-const keepOut = 4 << 10
+// crowded reports whether the stream's output buffer is full.
+func (k *socket) crowded() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.full
+}
+
+// later has the socket flushed after this turn; the lock is held.
+func (k *socket) later() {
+	if !k.pending {
+		k.pending = true
+		turn := k.svc.turn
+		turn.Later = append(turn.Later, k.flushed)
+	}
+}
+
+// flush gives the network what waits for it. The service may be running meanwhile, and flush the same socket from another
+// worker: who comes second finds nothing left, or what was written since.
+func (k *socket) flush() {
+	k.sending.Lock()
+	defer k.sending.Unlock()
+	k.mu.Lock()
+	out, ending, drains := k.out, k.ending, k.drains
+	k.out, k.pending = nil, false
+	k.mu.Unlock()
+	if len(out) > 0 {
+		full, err := k.conn.Write(out)
+		k.mu.Lock()
+		k.full = full && k.drains == drains
+		k.gone = k.gone || err != nil
+		if k.out == nil && cap(out) <= keepBuffer {
+			k.out = out[:0]
+		}
+		k.mu.Unlock()
+	}
+	if ending {
+		k.conn.Close()
+	}
+}
 
 func (k *socket) remote() string {
 	if k.conn == nil {

@@ -94,6 +94,10 @@ type Turn struct {
 	// Messages is how many messages the task has begun to handle in this turn, for the fixed cost of each.
 	Messages int
 
+	// Later is what the task leaves to be done right after the turn, in this order, on the worker that ran it: what takes time
+	// but not the task itself, which may be running elsewhere by then. On the stepper it happens at the end of the turn's time.
+	Later []func()
+
 	// Owner queues tasks that this turn made ready. It is set by the scheduler.
 	Owner Readier
 }

@@ -68,13 +68,13 @@ func (p *production) pass(d time.Duration) { <-time.After(d) }
 
 func (p *production) stop(name string) {
 	m := p.machines[name]
+	m.workers.Close()
 	if err := m.net.Close(); err != nil {
 		p.t.Errorf("close the network of node %s: %v", name, err)
 	}
-	m.workers.Close()
 }
 
-// crash takes the network away, then the workers, and so leaves a node that no turn runs of.
+// crash takes the workers away, then the network, and so leaves a node that no turn runs of.
 func (p *production) crash(name string, n *runtime.Node) {
 	p.stop(name)
 	n.Crash()

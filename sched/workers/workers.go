@@ -193,6 +193,9 @@ func (w *worker) loop() {
 		if t.Run(w.begin()) {
 			w.again(t)
 		}
+		if len(w.turn.Later) > 0 {
+			w.later()
+		}
 		if w.turn.Now >= w.yieldAt {
 			w.yieldAt = w.turn.Now.Add(yieldEvery)
 			runtime.Gosched()
@@ -205,6 +208,22 @@ func (w *worker) loop() {
 func (w *worker) run(t sched.Task) {
 	if t.Run(w.begin()) {
 		w.again(t)
+	}
+	if len(w.turn.Later) > 0 {
+		w.later()
+	}
+}
+
+// later does what the turn has left for after it.
+func (w *worker) later() {
+	todo := w.turn.Later
+	for _, f := range todo {
+		f()
+	}
+	clear(todo)
+	w.turn.Later = todo[:0]
+	if len(todo) > shortTurn {
+		w.passed()
 	}
 }
 

@@ -44,8 +44,8 @@ func newHost(threads int, different change) (*host, error) {
 	}
 	node, err := runtime.NewNode(c)
 	if err != nil {
-		h.network.Close()
 		h.workers.Close()
+		h.network.Close()
 		return nil, err
 	}
 	h.node = node
@@ -57,8 +57,8 @@ func (h *host) close() {
 	stopped := make(chan struct{})
 	h.node.Stop(0, func() { close(stopped) })
 	<-stopped
-	h.network.Close()
 	h.workers.Close()
+	h.network.Close()
 }
 
 // launch starts a service.

@@ -224,8 +224,8 @@ func (h *house) stop(drain time.Duration, signals <-chan os.Signal, cause error)
 
 // close closes what stands below the node, in the order in which one uses the other.
 func (h *house) close() error {
+	h.workers.Close() // first, so that what the last turns have written is with the network
 	err := h.network.Close()
-	h.workers.Close()
 	h.heap.close()
 	if h.store != nil {
 		err = errors.Join(err, h.store.Close())
