@@ -79,10 +79,10 @@ func (c *Context) Upgrade(dest starlark.Value, script string, timeout time.Durat
 // returns undoes it and reports whether that came in time.
 func (c *Context) Monitor(of *Address, f func(*Context, Reason)) (cancel func() bool) {
 	s := c.co.svc
-	id := s.watch(of, func(why Reason) {
+	w := s.watch(of, func(why Reason) {
 		s.fork(goJob("monitor", func(ctx *Context) error { f(ctx, why); return nil }))
 	})
-	return func() bool { return s.unwatch(of, id) }
+	return func() bool { return s.unwatch(w) }
 }
 
 // Link links this service to another one of the node: if one ends abnormally, so does the other.
