@@ -96,13 +96,18 @@ func TestContextLaunch(t *testing.T) {
 	launch := func(l runtime.LaunchOptions) func(*runtime.Context, starlark.Tuple) (starlark.Value, error) {
 		return func(ctx *runtime.Context, _ starlark.Tuple) (starlark.Value, error) { return address(ctx.Launch(l)) }
 	}
+	unique := runtime.LaunchOptions{Script: "lib/callee.star", Kwargs: []starlark.Tuple{{starlark.String("step"), starlark.MakeInt(8)}}}
 	callee := runtime.LaunchOptions{Script: "lib/callee.star", Args: starlark.Tuple{starlark.MakeInt(7)}, Name: ".named", Limits: runtime.Limits{Steps: 2000}}
 	withPuppet(t, func() puppet {
 		return puppet{
 			"launch":  launch(callee),
-			"unique":  launch(runtime.LaunchOptions{Script: "lib/callee.star", Kwargs: []starlark.Tuple{{starlark.String("step"), starlark.MakeInt(8)}}, Unique: true}),
-			"linked":  launch(runtime.LaunchOptions{Script: "lib/mortal.star", Link: true}),
 			"missing": launch(runtime.LaunchOptions{Script: "missing.star"}),
+			"unique": func(ctx *runtime.Context, _ starlark.Tuple) (starlark.Value, error) {
+				return address(ctx.LaunchUnique(unique))
+			},
+			"linked": func(ctx *runtime.Context, _ starlark.Tuple) (starlark.Value, error) {
+				return address(ctx.LaunchLinked(runtime.LaunchOptions{Script: "lib/mortal.star"}))
+			},
 			"query": func(ctx *runtime.Context, args starlark.Tuple) (starlark.Value, error) {
 				return address(ctx.Query(string(args[0].(starlark.String)), 2*time.Millisecond))
 			},
