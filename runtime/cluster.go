@@ -89,6 +89,11 @@ type outgoing struct {
 	payload  []byte
 	trace    uint64
 	query    bool // asks for the address of to.name
+
+	// Of a watch, for its withdrawal, in turns of the cluster's service.
+	withdrawn bool
+	link      *clusterLink // that it was sent over, nil before
+	sent      uint64       // its session there
 }
 
 func (n *Node) openCluster(config Cluster) error {
@@ -189,6 +194,16 @@ func (c *cluster) submit(turn *sched.Turn, node string, out *outgoing) {
 	if c.svc.post(turn, &m) == putClosed {
 		out.fail(turn, c.node, callErrorf(Unreachable, false, "node %s is stopping", c.node.name))
 	}
+}
+
+// withdraw takes a watch back that was submitted in an earlier turn, or earlier in this one: that comes after it.
+func (c *cluster) withdraw(turn *sched.Turn, out *outgoing) {
+	c.svc.run(turn, func() {
+		out.withdrawn = true // if it waits for the other node's hello
+		if out.link != nil {
+			out.link.withdraw(out)
+		}
+	})
 }
 
 // fail answers a request that will not be answered by its callee.

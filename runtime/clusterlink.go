@@ -175,6 +175,9 @@ const maxUnread = 2 * maxBacklog
 
 // request sends a request, or queues it until both sides have said hello.
 func (l *clusterLink) request(out *outgoing) {
+	if out.withdrawn {
+		return
+	}
 	if l.backlog+len(out.payload) > maxBacklog {
 		out.fail(l.cluster.svc.turn, l.cluster.node, callErrorf(Overload, false, "node %s (%s) does not read: %d bytes wait for it", l.peer.name, l.peer.address, l.backlog))
 		return
@@ -192,6 +195,7 @@ func (l *clusterLink) request(out *outgoing) {
 		l.session++
 		req.Session = l.session
 		l.pending[req.Session] = out
+		out.link, out.sent = l, req.Session
 	}
 	var e link.Event = req
 	if out.query {
@@ -201,6 +205,17 @@ func (l *clusterLink) request(out *outgoing) {
 		delete(l.pending, req.Session)
 		out.fail(l.cluster.svc.turn, l.cluster.node, callErrorf(Remote, false, "call of %q: %v", out.command, err))
 	}
+}
+
+// withdraw tells the other node that a watch has ended here. What was answered meanwhile, or was lost with the link, has
+// ended there, too.
+func (l *clusterLink) withdraw(out *outgoing) {
+	if l.gone || l.pending[out.sent] != out {
+		return
+	}
+	delete(l.pending, out.sent)
+	// Only a link that is about to be dropped fails, and the table of the other node with it.
+	_ = l.send(link.Request{Session: out.sent, ID: out.to.id, Command: unwatchCommand})
 }
 
 func (l *clusterLink) send(e link.Event) error {
@@ -251,6 +266,10 @@ func (l *clusterLink) hello(e link.Hello) {
 
 // serve puts a request of the other node into the mailbox of its service.
 func (l *clusterLink) serve(e link.Request) {
+	if e.Command == unwatchCommand && e.Deadline == 0 {
+		l.unwatch(e)
+		return
+	}
 	s, err := l.cluster.find(target{name: e.Name, id: e.ID})
 	if err == nil {
 		m := message{kind: kindOf(e), command: e.Command, source: l, session: sessionOf(e), trace: e.Trace, body: &extras{payload: bytes.Clone(e.Payload), from: l.remote}}
@@ -271,6 +290,14 @@ func (l *clusterLink) serve(e link.Request) {
 		l.fail(e.Session, err)
 	default:
 		l.cluster.node.log(levelWarn, "message from another node refused", "trace", TraceID(e.Trace), "from", l.remote, "command", e.Command, "error", err.Error())
+	}
+}
+
+// unwatch takes back a request to watch a service, behind which it arrives at the service. It comes too late if the service has
+// ended, and is ignored then, as it is when it names a session that watches nothing, or does so no more.
+func (l *clusterLink) unwatch(e link.Request) {
+	if s, err := l.cluster.find(target{name: e.Name, id: e.ID}); err == nil {
+		s.run(l.cluster.svc.turn, func() { s.forgetWatcher(l, e.Session) })
 	}
 }
 

@@ -24,14 +24,27 @@ func (c *Context) Source() *Address {
 // Launch starts a service and returns its address once its init has returned. The service that launches is held to its own
 // rights.
 func (c *Context) Launch(o LaunchOptions) (*Address, error) {
+	return c.launch(o, false, c.co.launchOne)
+}
+
+// LaunchLinked is [Context.Launch] of a service that is linked to this one before its first message: if one ends abnormally, so
+// does the other.
+func (c *Context) LaunchLinked(o LaunchOptions) (*Address, error) {
+	return c.launch(o, true, c.co.launchOne)
+}
+
+// LaunchUnique is skynet.uniqueservice: the address of the one service of that script, which is launched if there is none. If it
+// runs already, the other options are not looked at.
+func (c *Context) LaunchUnique(o LaunchOptions) (*Address, error) {
+	return c.launch(o, false, c.co.launchUnique)
+}
+
+func (c *Context) launch(o LaunchOptions, link bool, start func(launchSpec, message) *CallError) (*Address, error) {
 	spec, err := o.spec(c.co.svc.node, c.co.svc)
 	if err != nil {
 		return nil, err
 	}
-	start := c.co.launchOne
-	if o.Unique {
-		start = c.co.launchUnique
-	}
+	spec.link = link
 	return asAddress(c.co.launchBy(spec, o.Args, o.Kwargs, start))
 }
 
@@ -79,10 +92,10 @@ func (c *Context) Upgrade(dest starlark.Value, script string, timeout time.Durat
 // returns undoes it and reports whether that came in time.
 func (c *Context) Monitor(of *Address, f func(*Context, Reason)) (cancel func() bool) {
 	s := c.co.svc
-	id := s.watch(of, func(why Reason) {
+	w := s.watch(of, func(why Reason) {
 		s.fork(goJob("monitor", func(ctx *Context) error { f(ctx, why); return nil }))
 	})
-	return func() bool { return s.unwatch(of, id) }
+	return func() bool { return s.unwatch(w) }
 }
 
 // Link links this service to another one of the node: if one ends abnormally, so does the other.
@@ -113,21 +126,25 @@ func goJob(what string, f func(*Context) error) job {
 }
 
 // After runs f, as a coroutine of this service, when d is over. What it returns cancels it and reports whether that came in
-// time; it may be called in any later turn of the service.
-func (c *Context) After(d time.Duration, what string, f func(*Context) error) (cancel func() bool) {
-	t := &timerValue{svc: c.co.svc, job: goJob(what, f)}
-	t.job.trace = c.co.traceID()
-	t.start(d, c.co.now())
-	return t.cancel
+// time; it may be called in any later turn of the service. It fails, with [Overload] and without a timer, if the service has
+// as many as its limit timers.
+func (c *Context) After(d time.Duration, what string, f func(*Context) error) (cancel func() bool, err error) {
+	t, err := c.co.after(d, goJob(what, f))
+	if err != nil {
+		return nil, err
+	}
+	return t.cancel, nil
 }
 
 // Every is skynet.every: it runs f each period (at least 1 ms), the first time after one period, unless it still runs. A failure
-// of f is logged and does not end it. What it returns ends it and reports whether it was still going to run; f may call it.
-func (c *Context) Every(period time.Duration, what string, f func(*Context) error) (cancel func() bool) {
-	t := &timerValue{svc: c.co.svc, job: goJob(what, f), period: max(period, time.Millisecond), next: c.co.now()}
-	t.job.then = t.ran
-	t.schedule()
-	return t.cancel
+// of f is logged and does not end it. What it returns ends it and reports whether it was still going to run; f may call it. It
+// fails as [Context.After] does.
+func (c *Context) Every(period time.Duration, what string, f func(*Context) error) (cancel func() bool, err error) {
+	t, err := c.co.every(max(period, time.Millisecond), goJob(what, f))
+	if err != nil {
+		return nil, err
+	}
+	return t.cancel, nil
 }
 
 // GiveWay lets the service handle what is queued already.

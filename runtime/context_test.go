@@ -38,7 +38,13 @@ func (n *notes) take(*runtime.Context, starlark.Tuple) (starlark.Value, error) {
 
 // withPuppet runs a test in both worlds, on a node with a puppet and a service of lib/callee.star, "callee".
 func withPuppet(t *testing.T, make func() puppet, test func(t *testing.T, w *runtimetest.World)) {
+	withLimits(t, runtime.Limits{}, make, test)
+}
+
+// withLimits is withPuppet for a node with limits.
+func withLimits(t *testing.T, limits runtime.Limits, make func() puppet, test func(t *testing.T, w *runtimetest.World)) {
 	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Limits = limits
 		w.Scripts(testScripts(t))
 		w.Handlers = map[string]func() runtime.Handler{"puppet": func() runtime.Handler { return make() }}
 		w.Node("n")
@@ -90,13 +96,18 @@ func TestContextLaunch(t *testing.T) {
 	launch := func(l runtime.LaunchOptions) func(*runtime.Context, starlark.Tuple) (starlark.Value, error) {
 		return func(ctx *runtime.Context, _ starlark.Tuple) (starlark.Value, error) { return address(ctx.Launch(l)) }
 	}
+	unique := runtime.LaunchOptions{Script: "lib/callee.star", Kwargs: []starlark.Tuple{{starlark.String("step"), starlark.MakeInt(8)}}}
 	callee := runtime.LaunchOptions{Script: "lib/callee.star", Args: starlark.Tuple{starlark.MakeInt(7)}, Name: ".named", Limits: runtime.Limits{Steps: 2000}}
 	withPuppet(t, func() puppet {
 		return puppet{
 			"launch":  launch(callee),
-			"unique":  launch(runtime.LaunchOptions{Script: "lib/callee.star", Kwargs: []starlark.Tuple{{starlark.String("step"), starlark.MakeInt(8)}}, Unique: true}),
-			"linked":  launch(runtime.LaunchOptions{Script: "lib/mortal.star", Link: true}),
 			"missing": launch(runtime.LaunchOptions{Script: "missing.star"}),
+			"unique": func(ctx *runtime.Context, _ starlark.Tuple) (starlark.Value, error) {
+				return address(ctx.LaunchUnique(unique))
+			},
+			"linked": func(ctx *runtime.Context, _ starlark.Tuple) (starlark.Value, error) {
+				return address(ctx.LaunchLinked(runtime.LaunchOptions{Script: "lib/mortal.star"}))
+			},
 			"query": func(ctx *runtime.Context, args starlark.Tuple) (starlark.Value, error) {
 				return address(ctx.Query(string(args[0].(starlark.String)), 2*time.Millisecond))
 			},
@@ -195,21 +206,25 @@ func TestContextTime(t *testing.T) {
 		return puppet{
 			"notes": n.take,
 			"after": func(ctx *runtime.Context, _ starlark.Tuple) (starlark.Value, error) {
-				ctx.After(2*time.Millisecond, "late", note("late"))
-				ctx.After(time.Millisecond, "fails", func(*runtime.Context) error { return errors.New("on purpose") })
-				ctx.After(-time.Second, "at once", note("now"))
-				never := ctx.After(time.Millisecond, "never", note("never"))
+				_, err1 := ctx.After(2*time.Millisecond, "late", note("late"))
+				_, err2 := ctx.After(time.Millisecond, "fails", func(*runtime.Context) error { return errors.New("on purpose") })
+				_, err3 := ctx.After(-time.Second, "at once", note("now"))
+				never, err4 := ctx.After(time.Millisecond, "never", note("never"))
+				if err := errors.Join(err1, err2, err3, err4); err != nil {
+					return nil, err
+				}
 				return starlark.Tuple{starlark.Bool(never()), starlark.Bool(never())}, nil
 			},
 			"every": func(ctx *runtime.Context, _ starlark.Tuple) (starlark.Value, error) {
-				cancels = append(cancels, ctx.Every(0, "tick", func(ctx *runtime.Context) error {
+				cancel, err := ctx.Every(0, "tick", func(ctx *runtime.Context) error {
 					n.add("tick")
 					if len(n) == 5 {
 						cancels[0]()
 					}
 					return errors.Join(ctx.Sleep(3*time.Millisecond), errors.New("goes on all the same"))
-				}))
-				return starlark.None, nil
+				})
+				cancels = append(cancels, cancel)
+				return starlark.None, err
 			},
 			"cancel": func(*runtime.Context, starlark.Tuple) (starlark.Value, error) {
 				return starlark.Bool(cancels[0]()), nil
@@ -237,6 +252,58 @@ func TestContextTime(t *testing.T) {
 		w.Want("False", "n", "puppet", "cancel")
 		w.Want("1", "n", "puppet", "give_way")
 		untilNoted(w, "now late tick tick tick mail")
+	})
+}
+
+// TestContextTimersAreCounted: timers in Go are held to the limit timers, and exceed it with the error that scripts get.
+func TestContextTimersAreCounted(t *testing.T) {
+	withLimits(t, runtime.Limits{Timers: 3}, func() puppet {
+		var cancels []func() bool
+		nothing := func(*runtime.Context) error { return nil }
+		keep := func(cancel func() bool, err error) (starlark.Value, error) {
+			if err != nil {
+				return nil, err
+			}
+			cancels = append(cancels, cancel)
+			return starlark.None, nil
+		}
+		return puppet{
+			"after": func(ctx *runtime.Context, _ starlark.Tuple) (starlark.Value, error) {
+				return keep(ctx.After(time.Hour, "late", nothing))
+			},
+			"at_once": func(ctx *runtime.Context, _ starlark.Tuple) (starlark.Value, error) {
+				return keep(ctx.After(0, "at once", nothing))
+			},
+			"every": func(ctx *runtime.Context, _ starlark.Tuple) (starlark.Value, error) {
+				return keep(ctx.Every(time.Millisecond, "tick", nothing))
+			},
+			"cancel": func(*runtime.Context, starlark.Tuple) (starlark.Value, error) {
+				cancel := cancels[0]
+				cancels = cancels[1:]
+				return starlark.Bool(cancel()), nil
+			},
+		}
+	}, func(t *testing.T, w *runtimetest.World) {
+		full := func() {
+			t.Helper()
+			for _, command := range []string{"after", "at_once", "every"} {
+				_, err := w.Call("n", "puppet", command)
+				wantKind(t, err, "remote: overload: n:00000003 puppet: got 3 pending timers and one more, want at most 3 (limit timers)")
+			}
+		}
+		w.Want("None", "n", "puppet", "every")
+		w.Want("None", "n", "puppet", "after")
+		w.Want("None", "n", "puppet", "after")
+		full()
+		_, err := w.Call("n", w.Launch("n", "lib/gated.star"), "timers", 4)
+		wantKind(t, err, "got 3 pending timers and one more, want at most 3 (limit timers)") // a script
+		w.Want("True", "n", "puppet", "cancel")                                              // the periodic one
+		w.Want("None", "n", "puppet", "at_once")
+		w.Until("the timer due at once has fired", func() bool {
+			_, err := w.Call("n", "puppet", "every")
+			return err == nil
+		})
+		full()
 	})
 }
 

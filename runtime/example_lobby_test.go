@@ -45,7 +45,9 @@ const (
 
 func (l *lobby) Init(ctx *runtime.Context, _ starlark.Tuple, _ []starlark.Tuple) error {
 	l.floor = new(floor)
-	l.startSweep(ctx)
+	if err := l.startSweep(ctx); err != nil {
+		return err
+	}
 	return ctx.Register(".lobby")
 }
 
@@ -127,8 +129,8 @@ func (f *floor) report(ctx *runtime.Context) (starlark.Value, error) {
 }
 
 // startSweep sends away, every now and then, who has waited for too long.
-func (l *lobby) startSweep(ctx *runtime.Context) {
-	l.stopSweep = ctx.Every(time.Second, "sweep", func(ctx *runtime.Context) error {
+func (l *lobby) startSweep(ctx *runtime.Context) (err error) {
+	l.stopSweep, err = ctx.Every(time.Second, "sweep", func(ctx *runtime.Context) error {
 		now := ctx.Now()
 		l.waiting = slices.DeleteFunc(l.waiting, func(t ticket) bool {
 			late := now.Sub(t.since) > patience
@@ -139,18 +141,21 @@ func (l *lobby) startSweep(ctx *runtime.Context) {
 		})
 		return nil
 	})
+	return err
 }
 
 // Upgrade takes over from a lobby with rooms of another size. The timer of the old one runs the old code, so it makes way for
-// a new one; that comes last, because nothing may be changed if the upgrade fails.
+// a new one; the old one is stopped last, because nothing of it may be changed if the upgrade fails.
 func (l *lobby) Upgrade(ctx *runtime.Context, old runtime.Handler) error {
 	former, ok := old.(*lobby)
 	if !ok {
 		return fmt.Errorf("got a %T, want a lobby", old)
 	}
 	l.floor = former.floor
+	if err := l.startSweep(ctx); err != nil { // the limit timers
+		return err
+	}
 	former.stopSweep()
-	l.startSweep(ctx)
 	return nil
 }
 

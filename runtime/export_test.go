@@ -84,3 +84,14 @@ func CountsOf(a *Address) LimitCounts {
 
 // MemoryOf is the estimated size of a service's state. It must be called in simulation, while no turn runs.
 func MemoryOf(a *Address) int64 { return a.svc.weigh(weigh.New(thorough)) }
+
+// Watchers asks a service, in a turn of its own, how many wait for its end: -1 if it has ended.
+func (n *Node) Watchers(a *Address, done func(int)) {
+	gone := func() { done(-1) }
+	n.enter("watchers", func() {
+		s := n.service(a.id)
+		if s == nil || !n.system.urge(s, func() { done(len(s.watchers)) }, gone) {
+			gone()
+		}
+	}, func(starlark.Value, *CallError) { gone() })
+}

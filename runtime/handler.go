@@ -121,7 +121,7 @@ func (s *Service) stream() *sched.Stream {
 
 // Exiter is a [Handler] that wants to be called when its service ends in an orderly way, as the function exit of a script is:
 // by [Context.Exit], skynet.stop or the stop of its node, but not when it is killed or has failed. It may block for as long as
-// the limit call says.
+// the limit call says, and in a stop of its node until that is over, see [Node.Stop].
 type Exiter interface {
 	Handler
 	Exit(ctx *Context, why Reason) error

@@ -17,7 +17,8 @@ import (
 
 // This file is how a service is launched, by whomever.
 
-// LaunchOptions is how Go code launches a service. Script is required.
+// LaunchOptions is how Go code launches a service: all of it holds for every launch, by the node and by its services. What only
+// a service can ask for has methods of its own: [Context.LaunchLinked] and [Context.LaunchUnique]. Script is required.
 type LaunchOptions struct {
 	// Script is the name of a script or of a Go handler.
 	Script string
@@ -28,11 +29,6 @@ type LaunchOptions struct {
 	Kwargs []starlark.Tuple
 	// Limits are its own, where they are not 0; the others are the node's.
 	Limits Limits
-	// Link links it to its launcher: if one ends abnormally, so does the other. It means nothing to a launch by the node.
-	Link bool
-	// Unique asks for the one service of that script, which is launched if there is none, as skynet.uniqueservice does. It means
-	// nothing to a launch by the node.
-	Unique bool
 	// Allow is what the service may do of what its launcher may; nil grants all of that. The node itself may do everything.
 	Allow *Grant
 }
@@ -57,7 +53,7 @@ func (o *LaunchOptions) spec(n *Node, by *Service) (launchSpec, error) {
 			return launchSpec{}, fmt.Errorf("launch %s: allow: %w", o.Script, err)
 		}
 	}
-	spec := launchSpec{script: o.Script, name: o.Name, link: o.Link, allow: o.Allow, by: by}
+	spec := launchSpec{script: o.Script, name: o.Name, allow: o.Allow, by: by}
 	if o.Limits != (Limits{}) {
 		limits := o.Limits.or(n.limits)
 		spec.limits = &limits
@@ -300,6 +296,9 @@ func skynetUniqueService(co *coroutine, b *starlark.Builtin, args starlark.Tuple
 }
 
 func (co *coroutine) launchUnique(spec launchSpec, m message) *CallError {
+	if spec.link {
+		return callErrorf(Remote, false, "launch %s: link: a unique service belongs to no one launcher, want skynet.link of its address", spec.script)
+	}
 	co.waiting.callee = co.svc.node.launchUnique(co.svc.turn, spec, m)
 	return nil
 }

@@ -253,6 +253,7 @@ func (s *Service) die() {
 		s.meter.stop()
 	}
 	s.unwind()
+	n.dying.Add(1)
 	left := append(s.deferred, s.mail.close()...)
 	s.tellLast()
 	n.delist(s) // not before its coroutines are back in the pool, which the node's stop closes
@@ -273,6 +274,7 @@ func (s *Service) die() {
 	s.last.command, s.last.fn = "", nil
 	s.deferred, s.farewells, s.globals, s.exitHook = nil, nil, nil, nil
 	n.trace.Add(int64(s.turn.Now), trace.Node, n.index, s.TaskID(), 0)
+	n.dying.Add(-1)
 	if s.onDeath != nil {
 		s.onDeath()
 	}

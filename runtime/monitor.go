@@ -15,8 +15,13 @@ import (
 // This file is how services hear of each other's end. A monitor only tells; a link ends both, if one ends abnormally (the
 // terms and the difference are Erlang's).
 
-// watchCommand is the command of a request that another node sends to watch a service; no function can have that name.
-const watchCommand = "<watch>"
+// The commands of the requests that another node sends to watch a service, and to take that back; no function can have these
+// names. The session of the second, which wants no reply, is that of the first. A node that does not know the second refuses
+// it as it refuses every unknown command: it says so in its log, and keeps its entry until the service or the link ends.
+const (
+	watchCommand   = "<watch>"
+	unwatchCommand = "<unwatch>"
+)
 
 // reasonValue is a reason as scripts see it: a struct with kind and message.
 func reasonValue(r Reason) starlark.Value {
@@ -60,40 +65,67 @@ func (s *Service) tellWatchers() {
 	s.watchers, s.links = nil, nil
 }
 
+// watch is what a service knows of another one whose end it waits for.
+type watch struct {
+	of      *Address
+	id      waitID
+	request *outgoing // the one sent to its node; nil if that is this one
+}
+
 // watch calls f in a turn of this service once the service of that address has ended; a service that has ended already, or is
-// unknown, has the reason Gone. The wait it returns undoes it.
-func (s *Service) watch(of *Address, f func(Reason)) waitID {
-	id := s.addWait(otherWait, nil, func(o outcome) { f(reasonOf(o)) }, 0)
-	m := message{kind: watching, source: s, session: uint64(id)}
+// unknown, has the reason Gone.
+func (s *Service) watch(of *Address, f func(Reason)) *watch {
+	w := &watch{of: of}
+	w.id = s.addWait(watchWait, nil, func(o outcome) {
+		if o.dropped {
+			s.callOff(w)
+			return
+		}
+		f(reasonOf(o))
+	}, 0)
+	m := message{kind: watching, source: s, session: uint64(w.id)}
 	n := s.node
 	if of.node != n.name {
-		n.cluster.submit(s.turn, of.node, &outgoing{
-			source: s, session: uint64(id), deadline: s.turn.Now.Add(maxDuration), to: target{id: of.id}, command: watchCommand,
-		})
-		return id
+		w.request = &outgoing{source: s, session: m.session, deadline: s.turn.Now.Add(maxDuration), to: target{id: of.id}, command: watchCommand}
+		n.cluster.submit(s.turn, of.node, w.request)
+		return w
 	}
 	if callee := n.service(of.id); callee == nil || callee.post(s.turn, &m) == putClosed {
 		s.answer(s.turn, m.session, reasonValue(Reason{Kind: Gone, Message: "no such service"}), nil)
 	}
-	return id
+	return w
 }
 
 // unwatch undoes a watch; it reports whether the watched service had not ended yet.
-func (s *Service) unwatch(of *Address, id waitID) bool {
-	_, pending := s.waits.take(id)
-	if callee := s.node.service(of.id); pending && callee != nil && of.node == s.node.name {
-		callee.run(s.turn, func() {
-			callee.watchers = slices.DeleteFunc(callee.watchers, func(m message) bool { return m.session == uint64(id) && m.source == caller(s) })
-		})
+func (s *Service) unwatch(w *watch) bool {
+	_, pending := s.waits.take(w.id)
+	if pending {
+		s.callOff(w)
 	}
 	return pending
+}
+
+// callOff tells a watched service, wherever it is, that this one does not wait for its end any more. It comes after the watch, and
+// too late if the service has ended meanwhile.
+func (s *Service) callOff(w *watch) {
+	if w.request != nil {
+		s.node.cluster.withdraw(s.turn, w.request)
+		return
+	}
+	if callee := s.node.service(w.of.id); callee != nil {
+		callee.run(s.turn, func() { callee.forgetWatcher(s, uint64(w.id)) })
+	}
+}
+
+// forgetWatcher takes out of the table whoever wanted to hear of the end of this service; who is not in it is ignored.
+func (s *Service) forgetWatcher(who caller, session uint64) {
+	s.watchers = slices.DeleteFunc(s.watchers, func(m message) bool { return m.session == session && m.source == who })
 }
 
 // monitor is what skynet.monitor returns.
 type monitor struct {
 	svc *Service
-	of  *Address
-	id  waitID
+	*watch
 }
 
 func (m *monitor) String() string        { return fmt.Sprintf("monitor(%s)", m.of) }
@@ -112,7 +144,7 @@ func (m *monitor) Attr(name string) (starlark.Value, error) {
 		if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
 			return nil, err
 		}
-		return starlark.Bool(m.svc.unwatch(m.of, m.id)), nil
+		return starlark.Bool(m.svc.unwatch(m.watch)), nil
 	}), nil
 }
 
@@ -130,12 +162,10 @@ func skynetMonitor(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwar
 		return nil, err
 	}
 	s := co.svc
-	m := &monitor{svc: s, of: of}
-	m.id = s.watch(of, func(why Reason) {
+	return &monitor{s, s.watch(of, func(why Reason) {
 		j.args = append(starlark.Tuple{of, reasonValue(why)}, j.args...)
 		s.fork(j)
-	})
-	return m, nil
+	})}, nil
 }
 
 // addressOf is the address that a script gives, or that has a name.
@@ -291,7 +321,7 @@ func (co *coroutine) stopService(callee *Service, deadline sched.Time) (why Reas
 		why, over = r, true
 		s.wake(id, starlark.True, nil)
 	})
-	defer s.unwatch(callee.addr, watch)
+	defer s.unwatch(watch)
 	hurry := []func(){
 		func() { callee.interrupt(s.turn, &message{kind: event, body: func() { callee.leave(why) }}) },
 		func() { callee.kill(s.turn, Reason{Kind: Killed, Message: "did not stop in time"}) },

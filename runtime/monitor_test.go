@@ -2,9 +2,11 @@ package runtime_test
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"skynet/runtime"
 	"skynet/runtime/runtimetest"
 )
 
@@ -37,6 +39,85 @@ func TestMonitorOfAnotherNode(t *testing.T) {
 		w.Logged("a", "heard", "kind=exit")
 		w.Crash("b")
 		w.Logged("a", "heard", "kind=lost")
+	})
+}
+
+const fickle = `
+monitors = []
+heard = []
+
+def watch(addr, times):
+    for _ in range(times):
+        monitors.append(skynet.monitor(addr, _heard))
+    return len(monitors)
+
+def cancel(times):
+    return len([m for m in [monitors.pop(0) for _ in range(times)] if m.cancel()])
+
+def brief(addr):                             # the request may still wait for the other node's hello
+    m = skynet.monitor(addr, _heard)
+    return m.cancel(), m.cancel()
+
+def _heard(addr, why):
+    heard.append(why.kind)
+
+def said():
+    return heard
+`
+
+// wantWatchers waits until so many wait for the end of a service.
+func wantWatchers(t *testing.T, w *runtimetest.World, a *runtime.Address, want int) {
+	t.Helper()
+	var got atomic.Int64
+	for range 500 {
+		got.Store(-2)
+		w.Running(a.Node()).Watchers(a, func(n int) { got.Store(int64(n)) })
+		w.Eventually("answer about the watchers", func() bool { return got.Load() != -2 })
+		if got.Load() == int64(want) {
+			return
+		}
+		w.Want("None", a.Node(), "clock", "nap")
+	}
+	t.Errorf("watchers of %v: got %d, want %d", a, got.Load(), want)
+}
+
+// TestCancelledMonitorIsForgotten cancels monitors of services of the same node and of another one: the tables of what they
+// watched are as long as the monitors that are left, also when the watching service ends.
+func TestCancelledMonitorIsForgotten(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(map[string]string{
+			"fickle.star": fickle, "mortal.star": "def leave():\n    skynet.exit()\n", "clock.star": "def nap():\n    skynet.sleep('5ms')\n",
+		})
+		w.Cluster("a", "b")
+		w.Node("a", "fickle.star", "clock.star")
+		w.Node("b", "clock.star")
+		for _, node := range []string{"a", "b"} {
+			watched := w.Launch(node, "mortal.star")
+			w.Want("(True, False)", "a", "fickle", "brief", watched)
+			wantWatchers(t, w, watched, 0)
+			w.Want("20", "a", "fickle", "watch", watched, 20)
+			wantWatchers(t, w, watched, 20)
+			w.Want("15", "a", "fickle", "cancel", 15)
+			wantWatchers(t, w, watched, 5)
+			w.Want("(True, False)", "a", "fickle", "brief", watched)
+			if _, err := w.Call(node, "mortal", "leave"); err == nil {
+				t.Error("leave: got no error, want dead")
+			}
+			w.Until("five have heard", func() bool {
+				v, err := w.Call("a", "fickle", "said")
+				return err == nil && strings.Count(v.String(), "exit") == 5*(1+strings.Count(node, "b"))
+			})
+			w.Want("0", "a", "fickle", "cancel", 5) // too late
+
+			watched = w.Launch(node, "mortal.star")
+			w.Scripts(map[string]string{"brief.star": fickle})
+			watching := w.Launch("a", "brief.star")
+			w.Want("7", "a", "brief", "watch", watched, 7)
+			wantWatchers(t, w, watched, 7)
+			w.Running("a").Kill(watching)
+			wantWatchers(t, w, watched, 0)
+			w.Running(node).Kill(watched)
+		}
 	})
 }
 

@@ -95,6 +95,7 @@ type Node struct {
 	env      sync.Map // key -> frozen starlark.Value
 	counter  atomic.Uint32
 	lives    atomic.Int64 // how many services there are, those of the runtime included
+	dying    atomic.Int64 // how many have closed their mailbox, but not told everybody yet
 	traces   atomic.Uint64
 	profile  atomic.Pointer[stepProfile] // being taken; nil if none is
 

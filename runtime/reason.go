@@ -8,7 +8,7 @@ type Ending string
 const (
 	Exited  Ending = "exit"    // it called skynet.exit
 	Stopped Ending = "stopped" // it was asked to end in an orderly way, or its node was
-	Killed  Ending = "killed"  // skynet.kill
+	Killed  Ending = "killed"  // skynet.kill, or the stop of its node took too long
 	Failed  Ending = "failed"  // init failed, a limit was exceeded, or a linked service ended abnormally
 	Gone    Ending = "gone"    // it had ended before anybody watched it, or never was
 	Lost    Ending = "lost"    // its node can no longer be reached; whether it lives is unknown

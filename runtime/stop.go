@@ -1,6 +1,9 @@
 package runtime
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"skynet/sched"
@@ -10,22 +13,36 @@ import (
 const drainPoll = 10 * time.Millisecond
 
 // Stop ends the node in an orderly way: no service is launched any more and no stream accepted; what is in flight may
-// finish within the drain time; then the services end, the youngest first, and the coroutines go back. done is called
-// once, outside of a turn of any service of the node; a second Stop does nothing. The scheduler, the network and the
-// store are the caller's to close.
+// finish within the drain time; then the services end, the youngest first, and the coroutines go back. Altogether it takes the
+// drain time and the node's limit call at the most: services that have not ended by then are killed. done is called once, outside
+// of a turn of any service of the node; a second Stop does nothing. The scheduler, the network and the store are the caller's to
+// close.
 func (n *Node) Stop(drain time.Duration, done func()) {
 	if n.stopped.Swap(true) {
 		return
 	}
 	n.system.run(nil, func() {
-		deadline := max(n.system.turn.Now.Add(drain), 1)
-		n.drain(deadline, done)
+		drain = min(max(drain, 0), maxDuration)
+		p := &stopping{node: n, limit: drain + n.limits.Call, done: done}
+		p.drainBy = max(n.system.turn.Now.Add(drain), 1)
+		p.endBy = p.drainBy.Add(n.limits.Call)
+		p.drain()
 	})
 }
 
+// stopping is the stop of a node. What it does happens in turns of the system service.
+type stopping struct {
+	node    *Node
+	drainBy sched.Time    // what is in flight may finish until then
+	endBy   sched.Time    // who lives then is killed
+	limit   time.Duration // that is so long after the stop was asked for
+	over    bool          // it has come to that
+	done    func()
+}
+
 // drain asks every service, in a turn of its own, whether it is busy, and comes again until none is or time is up.
-func (n *Node) drain(deadline sched.Time, done func()) {
-	s := n.system
+func (p *stopping) drain() {
+	n, s := p.node, p.node.system
 	all := n.Services()
 	left, busy := 1, false
 	settle := func(b bool) { // in turns of the system service
@@ -34,11 +51,12 @@ func (n *Node) drain(deadline sched.Time, done func()) {
 		if left > 0 {
 			return
 		}
-		if (busy || s.busy()) && s.turn.Now < deadline {
-			s.addWait(otherWait, nil, func(outcome) { n.drain(deadline, done) }, s.turn.Now.Add(drainPoll))
+		if (busy || s.busy()) && s.turn.Now < p.drainBy {
+			s.addWait(otherWait, nil, func(outcome) { p.drain() }, s.turn.Now.Add(drainPoll))
 			return
 		}
-		n.endAll(n.Services(), done)
+		s.addWait(otherWait, nil, func(outcome) { p.killAll() }, p.endBy)
+		p.endAll(n.Services())
 	}
 	for _, svc := range all {
 		if svc == s {
@@ -79,18 +97,27 @@ func (s *Service) stopAccepting() {
 }
 
 // endAll ends the services, the last of the list first and each after the one before it is dead, the system service last
-// of all.
-func (n *Node) endAll(all []*Service, done func()) {
-	s := n.system
+// of all. That of the cluster is the last but one, when all others have told it what they have to say to other nodes: who has
+// ended by itself, or was killed, may still be about to.
+func (p *stopping) endAll(all []*Service) {
+	n, s := p.node, p.node.system
+	killed := p.over
 	for len(all) > 0 {
 		svc := all[len(all)-1]
+		if svc == n.cluster.svc && n.dying.Load() > 0 { // on another worker
+			s.addWait(otherWait, nil, func(outcome) { p.endAll(all) }, s.turn.Now.Add(drainPoll))
+			return
+		}
 		all = all[:len(all)-1]
 		if svc == s {
 			continue
 		}
-		goOn := func() { n.endAll(all, done) }
+		goOn := func() { p.endAll(all) }
 		asked := s.urge(svc, func() {
 			svc.onDeath = func() { s.run(svc.turn, goOn) }
+			if killed && !n.owns(svc) {
+				return // it is told already
+			}
 			leave := func() { svc.leave(Reason{Kind: Stopped, Message: "the node stops"}) }
 			if svc.preempted != nil {
 				leave()
@@ -104,13 +131,37 @@ func (n *Node) endAll(all []*Service, done func()) {
 	}
 	s.onDeath = func() {
 		if n.ownPool {
-			n.sched.Offload(func() {}, func() { n.coroutines.Close(); done() })
+			n.sched.Offload(func() {}, func() { n.coroutines.Close(); p.done() })
 			return
 		}
-		n.sched.Offload(func() {}, done)
+		n.sched.Offload(func() {}, p.done)
 	}
 	s.end(Reason{Kind: Stopped})
 }
+
+// killAll kills the services that live when the time of the stop is over. endAll goes on from one to the next of them as before.
+func (p *stopping) killAll() {
+	p.over = true
+	n := p.node
+	var late []string
+	for _, svc := range slices.Backward(n.Services()) {
+		if !n.owns(svc) {
+			late = append(late, svc.label)
+			svc.kill(n.system.turn, Reason{Kind: Killed, Message: fmt.Sprintf("its node stops, and after %v waits no longer", p.limit)})
+		}
+	}
+	if len(late) == 0 {
+		return
+	}
+	names := strings.Join(late[:min(len(late), maxLate)], ", ")
+	if len(late) > maxLate {
+		names += ", …"
+	}
+	n.log(levelWarn, "services killed: the stop takes too long", "limit", p.limit, "count", len(late), "services", names)
+}
+
+// maxLate is how many of the services that are killed by a stop the log names: the first is the one that all others waited for.
+const maxLate = 20
 
 // Crash ends the node at once, as a power cut does: nothing is sent, nobody is told, and suspended coroutines are unwound
 // so that they can be used again. It is for simulation: no turn may be running.

@@ -163,3 +163,122 @@ func TestStopOfAnExitHookWithoutEnd(t *testing.T) {
 		w.Stop("n", 0)
 	})
 }
+
+// TestStopIsBounded stops a node with a hundred services whose exit hooks hang: after the drain time and the limit call those that
+// are left are killed, which the log says once, and everybody who waits for them is answered, on other nodes too.
+func TestStopIsBounded(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(map[string]string{
+			"main.star": `
+def init():
+    for i in range(100):
+        skynet.newservice("hook.star", i, launch = {"name": "hook %d" % i})
+def exit():
+    log.info("main was asked")
+`,
+			"hook.star": `
+def init(i):
+    pass
+def park():
+    skynet.wait("for ever")
+def exit():
+    skynet.wait("for ever")
+`,
+			"mourner.star": mourner,
+		})
+		w.Limits = runtime.Limits{Call: 200 * time.Millisecond}
+		w.Heartbeat, w.Silence = 100*time.Millisecond, 10*time.Second
+		w.Cluster("a", "b")
+		w.Node("a", "mourner.star")
+		w.Node("b", "main.star")
+		w.Want("None", "a", "mourner", "watch", "b", "hook 0")
+		w.Want("None", "a", "mourner", "watch", "b", "hook 99")
+		here := w.Go("b", "hook 7", "park")
+		logs := w.LogsOf("b")
+		w.Stop("b", 100*time.Millisecond)
+		_, err := here.Wait()
+		wantKind(t, err, "dead: ")
+		w.Logged("a", "heard", "kind=stopped") // hook 99, the youngest: its hook began
+		w.Logged("a", "heard", "kind=killed")  // hook 0
+
+		var killed, late int
+		for _, line := range logs() {
+			switch {
+			case strings.Contains(line.Text, "services killed: the stop takes too long"):
+				killed++
+				// The calls to be drained take the whole drain time, then there is the time for one hook.
+				wantParts(t, line.Text, "limit=300ms", "count=", "services=", "b:0000", "hook.star, b:0000", ", …")
+			case strings.Contains(line.Text, "exit hook takes too long"):
+				late++
+			case strings.Contains(line.Text, "main was asked"):
+				t.Error("log: got a line of the last exit hook, want none: those before it took all the time")
+			}
+		}
+		if killed != 1 || late > 3 {
+			t.Errorf("log: got %d lines about killed services and %d hooks given up, want 1 and at most 3", killed, late)
+		}
+	})
+}
+
+// TestStopIsBoundedForThePatient: the limit call of a service, and a supervisor, which has none for its hook, do not count for the
+// stop of their node; nor does a handler in a loop.
+func TestStopIsBoundedForThePatient(t *testing.T) {
+	hang := "def exit():\n    skynet.wait('for ever')\n"
+	for name, main := range map[string]string{
+		"a limit of its own": `
+def init():
+    skynet.newservice("hang.star", launch = {"limits": {"call": "1000h"}})
+`,
+		"a supervisor": `
+def init():
+    skynet.supervise([skynet.child("hang.star", stop = "1000h", launch = {"limits": {"call": "1000h"}})])
+`,
+		"a loop": `
+def init():
+    skynet.newservice("loop.star", launch = {"limits": {"call": "1000h", "steps": 1 << 60}})
+`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+				w.Scripts(map[string]string{"main.star": main, "hang.star": hang, "loop.star": "def exit():\n    while True:\n        pass\n"})
+				w.Limits = runtime.Limits{Call: 20 * time.Millisecond}
+				w.Node("n", "main.star")
+				logs := w.LogsOf("n")
+				w.Stop("n", 0)
+				killed := 0
+				for _, line := range logs() {
+					if strings.Contains(line.Text, "services killed: the stop takes too long") {
+						killed++
+					}
+				}
+				if killed != 1 {
+					t.Errorf("log: got %d lines about killed services, want 1:\n%v", killed, logs())
+				}
+			})
+		})
+	}
+}
+
+// TestStopInTimeKillsNobody: hooks that return in time, one after another, are not hurried.
+func TestStopInTimeKillsNobody(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(map[string]string{
+			"main.star": "def init():\n    for _ in range(10):\n        skynet.newservice('hook.star')\n",
+			"hook.star": "def exit():\n    skynet.sleep('2ms')\n    log.info('tidied up')\n",
+		})
+		w.Node("n", "main.star")
+		logs := w.LogsOf("n")
+		w.Stop("n", 0)
+		tidy := 0
+		for _, line := range logs() {
+			if strings.Contains(line.Text, "killed") {
+				t.Errorf("log: got %s, want nobody killed", line.Text)
+			} else if strings.Contains(line.Text, "tidied up") {
+				tidy++
+			}
+		}
+		if tidy != 10 {
+			t.Errorf("log: got %d hooks that came to their end, want 10", tidy)
+		}
+	})
+}

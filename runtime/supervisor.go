@@ -50,7 +50,7 @@ type child struct {
 	stop    time.Duration
 
 	addr     *Address // nil while it does not run
-	watch    waitID
+	watch    *watch
 	since    sched.Time // when it was started last
 	failures int        // restarts in a row that did not last for a period
 	count    int        // restarts in all
@@ -240,7 +240,7 @@ func (sup *supervisor) stop(co *coroutine, children []*child) error {
 			continue
 		}
 		addr := c.addr
-		co.svc.unwatch(addr, c.watch)
+		co.svc.unwatch(c.watch)
 		c.addr = nil
 		if addr.svc == nil {
 			continue

@@ -54,6 +54,15 @@ func skynetTimeout(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwar
 	if err != nil {
 		return nil, err
 	}
+	t, err := co.after(d, j)
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// after sets a timer that fires once.
+func (co *coroutine) after(d time.Duration, j job) (*timerValue, error) {
 	if err := co.svc.roomForTimer(); err != nil {
 		return nil, err
 	}
@@ -111,10 +120,19 @@ func skynetEvery(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs
 	if d < time.Millisecond {
 		return nil, fmt.Errorf("%s: got a period of %v, want 1ms or more", b.Name(), d)
 	}
+	t, err := co.every(d, j)
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// every sets a periodic timer. It counts as one for as long as it goes on.
+func (co *coroutine) every(period time.Duration, j job) (*timerValue, error) {
 	if err := co.svc.roomForTimer(); err != nil {
 		return nil, err
 	}
-	t := &timerValue{svc: co.svc, job: j, period: d, next: co.now()}
+	t := &timerValue{svc: co.svc, job: j, period: period, next: co.now()}
 	t.job.then = t.ran
 	t.schedule()
 	return t, nil

@@ -54,15 +54,18 @@ const (
 	otherWait  waitKind = iota // a wake-up, the network, an offload
 	callWait                   // a reply
 	timerWait                  // skynet.timeout, skynet.every
+	watchWait                  // the end of a service
 	behindWait                 // another coroutine of the service, see waiting.behind
 	waitKinds
 )
 
-// outcome is how a wait ended: completed with a value or an error, or late, because its deadline came first.
+// outcome is how a wait ended: completed with a value or an error, late, because its deadline came first, or dropped with all
+// the others, of which only those hear who have told somebody else of theirs: watches.
 type outcome struct {
-	value starlark.Value
-	err   error
-	late  bool
+	value   starlark.Value
+	err     error
+	late    bool
+	dropped bool
 }
 
 // add makes an entry. A deadline of 0 means none.
@@ -140,7 +143,10 @@ func (w *waits) expired(now sched.Time) (entry waiter, ok bool) {
 func (w *waits) clear() {
 	for i := range w.slots {
 		if s := &w.slots[i]; s.used {
-			w.take(waitID(s.gen)<<32 | waitID(i))
+			entry, _ := w.take(waitID(s.gen)<<32 | waitID(i))
+			if s.kind == watchWait {
+				entry.fire(outcome{dropped: true})
+			}
 		}
 	}
 }

@@ -46,7 +46,8 @@ type Config struct {
 	Env *starlark.Dict
 	// Policy is what services may do by their script.
 	Policy runtime.Policy
-	// Drain is how long a node that stops waits for what is in flight.
+	// Drain is how long a node that stops waits for what is in flight. The services have what is left of it, and the limit call, to
+	// end; small: requests fail and functions exit do not run; large: a node with one that hangs stops late.
 	Drain time.Duration
 	// LogLevel is the lowest level that is logged; LogJSON asks for JSON lines instead of text.
 	LogLevel slog.Level

@@ -37,7 +37,7 @@ func Settings() []Setting {
 			setCluster, getCluster,
 		},
 		{
-			"drain", `"10s"`, `"10s"`, "how long a stopping node waits for what is in flight",
+			"drain", `"10s"`, `"10s"`, "how long a stopping node waits for what is in flight; the whole stop takes this and the limit `call` at the most",
 			func(c *Config, v starlark.Value) error { return duration(&c.Drain, v) },
 			func(c *Config) starlark.Value { return starlark.String(c.Drain.String()) },
 		},

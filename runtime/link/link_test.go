@@ -335,6 +335,12 @@ func FuzzInput(f *testing.F) {
 	for range 20 {
 		f.Add(Append(bytes.Clone(hello), randomEvent(random)), uint8(random.IntN(255)))
 	}
+	// A watch and what takes it back, in one piece and cut within the second.
+	watch := Append(bytes.Clone(hello), Request{Session: 7, ID: 3, Command: "<watch>", Deadline: time.Hour})
+	both := Append(bytes.Clone(watch), Request{Session: 7, ID: 3, Command: "<unwatch>"})
+	f.Add(both, uint8(255))
+	f.Add(both, uint8(len(watch)+9))
+	f.Add(both[:len(both)-3], uint8(40))
 	f.Fuzz(func(t *testing.T, in []byte, piece uint8) {
 		whole, pieces := New(Config{Self: "s"}, 0), New(Config{Self: "s"}, 0)
 		events, err := whole.Input(0, bytes.Clone(in))

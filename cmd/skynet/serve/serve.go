@@ -5,7 +5,8 @@
 //
 //   - Nothing has begun when [Run] returns a [*StartError], and nothing is left running.
 //   - A first signal drains: no stream is accepted and no service launched any more, what is in flight may finish within
-//     the drain time, then services end, streams send what they have buffered, and the store is synced and closed.
+//     the drain time, then services end, streams send what they have buffered, and the store is synced and closed. Services that
+//     have not ended after the drain time and the limit call are killed.
 //   - The node outlives its main service, which may exit, in init too, once it has launched the others.
 package serve
 

@@ -157,6 +157,27 @@ def init():
 	}
 }
 
+// TestHangingHooksDoNotHoldUpTheNode: what many functions exit take that never return is bounded as a whole.
+func TestHangingHooksDoNotHoldUpTheNode(t *testing.T) {
+	t.Parallel()
+	signals, ready, ended, log := begin(t, "drain = '10ms'\nlimits = {'call': '100ms'}", "main.star", `
+def init():
+    for _ in range(1000):
+        skynet.newservice("hook.star")
+`, "hook.star", `
+def exit():
+    skynet.wait("never")
+`)
+	receive(t, "ready", ready)
+	signals <- syscall.SIGTERM
+	if err := receive(t, "end", ended); err != nil {
+		t.Errorf("Run = %v, want nil", err)
+	}
+	if text := log.String(); strings.Count(text, "services killed: the stop takes too long") != 1 || !strings.Contains(text, "limit=110ms") {
+		t.Errorf("log: got\n%s\nwant one line about the services that were killed", text)
+	}
+}
+
 // TestStoreIsSynced: what a node has put is on disk after its orderly end.
 func TestStoreIsSynced(t *testing.T) {
 	t.Parallel()
