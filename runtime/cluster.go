@@ -212,7 +212,7 @@ func (out *outgoing) fail(turn *sched.Turn, n *Node, err *CallError) {
 		out.source.answer(turn, out.session, nil, err)
 		return
 	}
-	n.log(levelWarn, "message to another node is lost", "trace", TraceID(out.trace), "command", out.command, "to", out.to.String(), "error", err.Error())
+	n.log(levelWarn, "message to another node is lost", "trace", TraceID(out.trace), "command", out.command, "to", out.to.String(), "error", headOf(err.Error()))
 }
 
 // route writes a request to the link of its node, which is opened if there is none.

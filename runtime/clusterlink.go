@@ -289,7 +289,7 @@ func (l *clusterLink) serve(e link.Request) {
 	case e.Deadline > 0:
 		l.fail(e.Session, err)
 	default:
-		l.cluster.node.log(levelWarn, "message from another node refused", "trace", TraceID(e.Trace), "from", l.remote, "command", e.Command, "error", err.Error())
+		l.cluster.node.log(levelWarn, "message from another node refused", "trace", TraceID(e.Trace), "from", l.remote, "command", e.Command, "error", headOf(err.Error()))
 	}
 }
 
@@ -353,7 +353,7 @@ func (l *clusterLink) replyBytes(session uint64, payload []byte) {
 func (l *clusterLink) fail(session uint64, err *CallError) {
 	f := link.Failure{Session: session, Kind: string(err.Kind), Message: err.Message, Backtrace: err.Backtrace, Maybe: err.Maybe}
 	if err := l.send(f); err != nil && !l.gone {
-		l.cluster.node.log(levelWarn, "failure cannot be sent to another node", "to", l.remote, "error", err.Error())
+		l.cluster.node.log(levelWarn, "failure cannot be sent to another node", "to", l.remote, "error", headOf(err.Error()))
 	}
 }
 

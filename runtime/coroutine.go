@@ -185,7 +185,7 @@ func (co *coroutine) run() {
 	began := co.thread.Steps
 	v, err := starlark.Call(co.thread, j.fn, j.args, j.kwargs)
 	if err != nil && co.thread.Steps == began && !co.killed {
-		err = notBegun{err}
+		err = notBegun{misfit(j.fn, err)}
 	}
 	co.finish(v, err)
 }

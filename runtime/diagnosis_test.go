@@ -296,3 +296,26 @@ def look(word):
 		}
 	})
 }
+
+// TestNobodyWaits wants the text to say so.
+func TestNobodyWaits(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(map[string]string{"look.star": `
+seen = []
+def _look():
+    w = skynet.waits()
+    seen.append((w.waits, w.deadlocks, w.text))
+    log.info("looked")
+def init():
+    skynet.timeout(0.01, _look)
+def looked():
+    return seen
+`})
+		n := w.Node("n", "look.star")
+		w.Logged("n", "looked") // a call would be one that waits
+		w.Want(`[([], [], "nobody waits")]`, "n", "look", "looked")
+		if got := graphOf(t, w, n); got != "nobody waits" {
+			t.Errorf("String() = %q, want nobody waits", got)
+		}
+	})
+}

@@ -61,7 +61,11 @@ func (s *Service) initialise(co *coroutine, args starlark.Tuple, kwargs []starla
 		}
 		return nil
 	}
+	began := co.thread.Steps
 	_, err = starlark.Call(co.thread, fn, args, kwargs)
+	if err != nil && co.thread.Steps == began {
+		err = misfit(fn, err)
+	}
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"skynet/runtime/runtimetest"
 )
@@ -86,4 +87,52 @@ func unmarked(t *testing.T, lines []string) []string {
 		out[i] = line[:at[0]] + line[at[1]:]
 	}
 	return out
+}
+
+// TestLogsAreBounded wants a long error to be cut in the log, at a character, and the caller to get all of it.
+func TestLogsAreBounded(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(map[string]string{"long.star": `
+def long():
+    fail("é" * 4000000)
+def deep(n = 0):
+    deep(n + 1)
+`})
+		w.Node("n", "long.star")
+		_, err := w.Call("n", "long", "long")
+		if got, want := len(err.Error()), len("remote: long.star:3:9: fail: ")+8_000_000; got != want {
+			t.Errorf("error: got %d bytes, want all %d", got, want)
+		}
+		if _, err := w.Call("n", "long", "deep"); err == nil {
+			t.Error("endless recursion: got no error, want one")
+		}
+		var failures []string
+		for _, line := range w.Logs("n") {
+			if strings.Contains(line.Text, "handler failed") {
+				failures = append(failures, line.String())
+			}
+		}
+		if len(failures) != 2 {
+			t.Fatalf("got %d lines, want 2", len(failures))
+		}
+		const head = "long.star:3:9: fail: "
+		for _, part := range []string{
+			"error=" + head + strings.Repeat("é", (4096-len(head))/2) + "… (7,995,926 bytes more) backtrace=",
+			"long.star:3:9: in long\n  Error in fail: fail: é",
+		} {
+			if !strings.Contains(failures[0], part) {
+				t.Errorf("log: got %.8000q, want it to contain %.100q", failures[0], part)
+			}
+		}
+		for _, part := range []string{"Traceback (most recent call last):\n    long.star:5:9: in deep", " bytes more) …", "Error: Starlark stack overflow"} {
+			if !strings.Contains(failures[1], part) {
+				t.Errorf("log: got %.8000q, want it to contain %q", failures[1], part)
+			}
+		}
+		for _, line := range failures {
+			if len(line) > 10_000 || !utf8.ValidString(line) {
+				t.Errorf("log: got a line of %d bytes, want valid UTF-8 of 10000 at most", len(line))
+			}
+		}
+	})
 }

@@ -24,9 +24,13 @@ import (
 	"skynet/vnet"
 )
 
+// DefaultName is the name of a node that is not given any.
+const DefaultName = "node"
+
 // Config is what a node is made of. Scheduler and Programs are required.
 type Config struct {
-	// Name is the node's name in its cluster, "node" if empty. It is the first part of every address.
+	// Name is the node's name in its cluster, [DefaultName] if empty. It is the first part of every address. Log lines have
+	// it as "node" unless it is empty.
 	Name string
 
 	// Incarnation tells this life of the node from its earlier ones: it should grow with every start. It becomes the
@@ -75,6 +79,7 @@ type Config struct {
 // production; in simulation everything happens on the stepper's loop.
 type Node struct {
 	name        string
+	named       bool // log lines have the name
 	incarnation uint32
 	index       int32
 	sched       sched.Scheduler
@@ -127,7 +132,7 @@ func NewNode(c Config) (*Node, error) {
 	}
 	c.Limits = c.Limits.WithDefaults()
 	n := &Node{
-		name: cmp.Or(c.Name, "node"), incarnation: c.Incarnation, index: c.Index,
+		name: cmp.Or(c.Name, DefaultName), named: c.Name != "", incarnation: c.Incarnation, index: c.Index,
 		sched: c.Scheduler, net: c.Network, store: c.Store, programs: c.Programs,
 		coroutines: c.Coroutines, logTo: c.Log, handlers: c.Handlers, limits: c.Limits, policy: slices.Clone(c.Policy), trace: c.Trace,
 		unique: make(map[string]*uniqueLaunch), queries: make(map[string][]waitRef),
@@ -341,7 +346,9 @@ func (n *Node) log(level slog.Level, msg string, attrs ...any) {
 		return
 	}
 	r := slog.NewRecord(time.Unix(0, n.sched.Wall()), level, msg, 0)
-	r.Add("node", n.name)
+	if n.named {
+		r.Add("node", n.name)
+	}
 	r.Add(attrs...)
 	// A log that cannot be written has nowhere to complain.
 	_ = n.logTo.Handle(context.Background(), r)

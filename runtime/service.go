@@ -299,7 +299,7 @@ func (s *Service) dispatch(m *message) *coroutine {
 		if m.session != 0 {
 			m.source.answer(s.turn, m.session, nil, err)
 		} else {
-			s.log(levelWarn, "message refused", "trace", TraceID(m.trace), "command", m.command, "error", err.Error())
+			s.log(levelWarn, "message refused", "trace", TraceID(m.trace), "command", m.command, "error", headOf(err.Error()))
 		}
 		return nil
 	}

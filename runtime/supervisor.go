@@ -258,7 +258,7 @@ func (sup *supervisor) ended(s *Service, c *child, addr *Address, why Reason) {
 		return // it was stopped on purpose
 	}
 	c.addr = nil
-	s.log(levelWarn, "child ended", "child", c.id, "address", addr.String(), "reason", why.String())
+	s.log(levelWarn, "child ended", "child", c.id, "address", addr.String(), "reason", headOf(why.String()))
 	if c.restart == temporary {
 		sup.forget(c)
 	}
@@ -306,7 +306,7 @@ func (sup *supervisor) revive(co *coroutine, c *child) error {
 			if errors.Is(err, errKilled) {
 				return err
 			}
-			co.svc.log(levelError, "child does not start", "child", c.id, "error", err.Error())
+			co.svc.log(levelError, "child does not start", "child", c.id, "error", headOf(err.Error()))
 			c = firstMissing(again, c)
 		}
 	}
@@ -367,7 +367,7 @@ func (sup *supervisor) mayRestart(now sched.Time, c *child) (time.Duration, bool
 // giveUp ends the supervisor, because its children do not stay alive: that is for its own supervisor to deal with.
 func (sup *supervisor) giveUp(co *coroutine, c *child) error {
 	why := Reason{Kind: Failed, Message: fmt.Sprintf("child %s: more than %d restarts in %v", c.id, sup.intensity, sup.period)}
-	co.svc.log(levelError, "supervisor gives up", "reason", why.String())
+	co.svc.log(levelError, "supervisor gives up", "reason", headOf(why.String()))
 	if err := sup.stop(co, sup.children); err != nil {
 		return err
 	}

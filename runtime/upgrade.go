@@ -115,7 +115,7 @@ func (s *Service) answerUpgrade(up *upgrade, err error) {
 		return
 	}
 	failure := asCallErrorf(err, "upgrade")
-	s.log(levelWarn, "upgrade failed; the old code goes on", "error", failure.Message)
+	s.log(levelWarn, "upgrade failed; the old code goes on", "error", headOf(failure.Message))
 	up.request.source.answer(s.turn, up.request.session, nil, failure)
 }
 

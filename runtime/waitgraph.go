@@ -47,8 +47,13 @@ func (g WaitGraph) Lines() []string {
 	return lines
 }
 
-// String joins the lines.
-func (g WaitGraph) String() string { return strings.Join(g.Lines(), "\n") }
+// String joins the lines, and is "nobody waits" if there are none.
+func (g WaitGraph) String() string {
+	if len(g.Waits) == 0 {
+		return "nobody waits"
+	}
+	return strings.Join(g.Lines(), "\n")
+}
 
 func cycleText(cycle []Wait) string {
 	var b strings.Builder

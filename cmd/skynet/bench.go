@@ -80,7 +80,7 @@ func bench(s *State, o benchOptions) error {
 	})
 	p.done()
 	if unknown := (*measure.UnknownError)(nil); errors.As(err, &unknown) {
-		return &usageError{msg: unknown.Error()}
+		return &usageError{msg: unknownMeasurement(unknown)}
 	}
 	if err != nil {
 		return err
@@ -89,6 +89,14 @@ func bench(s *State, o benchOptions) error {
 		return json.NewEncoder(s.Stdout).Encode(results)
 	}
 	return printFigures(s.Stdout, results)
+}
+
+// unknownMeasurement says what was probably meant, or if that is anybody's guess what there is.
+func unknownMeasurement(err *measure.UnknownError) string {
+	if len(err.Near()) > 0 {
+		return err.Error() + "\nThe help lists all names."
+	}
+	return err.Error() + ", want one of\n" + wrapped(measure.Names(), 100)
 }
 
 // printFigures prints a table for people.

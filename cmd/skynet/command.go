@@ -11,7 +11,6 @@ import (
 
 	"skynet/cmd/skynet/serve"
 	"skynet/runtime/diag"
-	"skynet/sim/unit"
 )
 
 // The exit statuses. They are documented and stable.
@@ -43,6 +42,9 @@ func commands() []command {
 
 // errFailed says that a property failed and that the user has been told which.
 var errFailed = errors.New("a property failed")
+
+// errNotLoaded says that one of several files does not load and that the user has been told which.
+var errNotLoaded = errors.New("a file does not load")
 
 // usageError is wrong usage of a command: the caller's fault, and so exit status 2.
 type usageError struct{ command, msg string }
@@ -156,13 +158,13 @@ func flagMessage(err error, flags *pflag.FlagSet) string {
 // status is the exit status for what a command returned.
 func status(err error) int {
 	_, _, _, inScript := diag.Position(err)
-	usage, input, start, load := (*usageError)(nil), inputError{}, (*serve.StartError)(nil), (*unit.LoadError)(nil)
+	usage, input, start := (*usageError)(nil), inputError{}, (*serve.StartError)(nil)
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errFailed), errors.Is(err, serve.ErrAborted):
 		return exitFailed
-	case errors.As(err, &usage), errors.As(err, &input), errors.As(err, &start), errors.As(err, &load), inScript:
+	case errors.Is(err, errNotLoaded), errors.As(err, &usage), errors.As(err, &input), errors.As(err, &start), inScript:
 		return exitUsage
 	}
 	return exitInternal
@@ -170,16 +172,14 @@ func status(err error) int {
 
 // report tells the user about an error that a command returned.
 func report(s *State, err error) {
-	if err == nil || errors.Is(err, errFailed) {
+	if err == nil || errors.Is(err, errFailed) || errors.Is(err, errNotLoaded) {
 		return
 	}
-	usage, start, load := (*usageError)(nil), (*serve.StartError)(nil), (*unit.LoadError)(nil)
+	usage, start := (*usageError)(nil), (*serve.StartError)(nil)
 	_, _, _, inScript := diag.Position(err)
 	switch {
 	case errors.As(err, &start) && start.Diagnosis != "":
 		fmt.Fprint(s.Stderr, start.Diagnosis)
-	case errors.As(err, &load):
-		fmt.Fprint(s.Stderr, load.Diagnosis)
 	case inScript:
 		fmt.Fprint(s.Stderr, diag.Format(err, source(s)))
 	case errors.As(err, &usage) && usage.command != "":

@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"strings"
+
+	"skynet/sim/unit"
 )
 
 // testResult is what test --format json prints for one file. docs/testing.md describes it; it is stable.
@@ -13,6 +15,16 @@ type testResult struct {
 	Failed      int        `json:"failed"`
 	WallSeconds float64    `json:"wall_seconds"`
 	Tests       []testCase `json:"tests"`
+	Error       *testError `json:"error,omitempty"`
+}
+
+// testError is why a file does not load.
+type testError struct {
+	Message string `json:"message"`
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Col     int    `json:"col"`
+	Text    string `json:"text"`
 }
 
 type testCase struct {
@@ -53,12 +65,22 @@ func (x *suite) printJSON() error {
 	for _, t := range x.runs {
 		r.Tests = append(r.Tests, x.testCase(t))
 	}
+	return x.printLine(r)
+}
+
+// printLine prints the object of one file.
+func (x *suite) printLine(r testResult) error {
 	line, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
 	_, err = x.Stdout.Write(append(line, '\n'))
 	return err
+}
+
+func brokenResult(e *unit.LoadError) testResult {
+	f := e.Failure
+	return testResult{File: e.File, Tests: []testCase{}, Error: &testError{f.Message, f.File, f.Line, f.Col, f.Text}}
 }
 
 func (x *suite) testCase(t testRun) testCase {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -13,8 +14,9 @@ import (
 
 // testFile is a file and which of its tests are to run.
 type testFile struct {
-	*unit.File
-	chosen []unit.Test
+	*unit.File // nil if it does not load
+	chosen     []unit.Test
+	broken     *unit.LoadError // why it does not
 }
 
 // testRun is one test that has run.
@@ -34,30 +36,46 @@ type suite struct {
 	wall   time.Duration
 }
 
-// test runs the tests of one file after the other. All files are loaded before the first test runs.
+// test runs the tests of one file after the other. All files are loaded before the first test runs. One that does not load
+// counts for more than any test that fails: what it would have tested is easier to overlook.
 func test(s *State, o testOptions) error {
 	files, err := o.load(s)
 	if err != nil {
 		return err
 	}
-	total, failed := 0, 0
+	var sum testTotal
 	for _, f := range files {
-		if len(f.chosen) == 0 {
+		if f.broken == nil && len(f.chosen) == 0 {
 			continue
 		}
 		x := &suite{State: s, testOptions: o, file: f}
 		if err := x.run(); err != nil {
 			return err
 		}
-		total, failed = total+len(x.runs), failed+x.failed
+		sum.add(x)
 	}
 	if o.format == "text" && len(files) > 1 {
-		printTotal(s, total, failed)
+		if err := sum.print(s); err != nil {
+			return err
+		}
 	}
-	if failed > 0 {
+	switch {
+	case sum.broken > 0:
+		return errNotLoaded
+	case sum.failed > 0:
 		return errFailed
 	}
 	return nil
+}
+
+// testTotal adds up what the files came to.
+type testTotal struct{ tests, failed, broken int }
+
+func (t *testTotal) add(x *suite) {
+	t.tests, t.failed = t.tests+len(x.runs), t.failed+x.failed
+	if x.file.broken != nil {
+		t.broken++
+	}
 }
 
 // load finds and loads the files and chooses the tests.
@@ -67,17 +85,23 @@ func (o *testOptions) load(s *State) ([]testFile, error) {
 		return nil, err
 	}
 	var files []testFile
-	all, chosen := 0, 0
+	all, chosen, broken := 0, 0, 0
 	for _, name := range names {
 		f, err := unit.Load(orShipped(s.Files.ReadFile), name)
+		if load := (*unit.LoadError)(nil); errors.As(err, &load) {
+			files = append(files, testFile{broken: load})
+			broken++
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
 		some := slices.DeleteFunc(slices.Clone(f.Tests), func(t unit.Test) bool { return !o.run.matches(t.Name) })
-		files = append(files, testFile{f, some})
+		files = append(files, testFile{File: f, chosen: some})
 		all, chosen = all+len(f.Tests), chosen+len(some)
 	}
 	switch {
+	case broken > 0: // that is said first
 	case all == 0:
 		return nil, inputError{fmt.Errorf("got no function test_* in %s, want one", strings.Join(names, ", "))}
 	case chosen == 0:
@@ -129,8 +153,14 @@ func testsBelow(s *State, dir string) (names []string, err error) {
 	return names, nil
 }
 
-// run runs the chosen tests of the file, and prints what came of them.
+// run runs the chosen tests of the file, and prints what came of them, or why it does not load.
 func (x *suite) run() error {
+	if x.file.broken != nil {
+		if x.format == "json" {
+			return x.printLine(brokenResult(x.file.broken))
+		}
+		return x.printBroken()
+	}
 	begun := x.Now()
 	for _, t := range x.file.chosen {
 		seed := unit.SeedOf(t.Name)

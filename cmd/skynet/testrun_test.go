@@ -18,6 +18,7 @@ func TestTestJSONIsDocumented(t *testing.T) {
 	}
 	for name, typ := range map[string]reflect.Type{
 		"tests": reflect.TypeFor[testCase](), "logs": reflect.TypeFor[testLine](), "failure": reflect.TypeFor[testFailure](),
+		"error": reflect.TypeFor[testError](),
 	} {
 		if got := strings.Join(fields(typ), ", "); got != objects[name] {
 			t.Errorf("%s has the fields {%s}, want those of docs/testing.md: {%s}", name, got, objects[name])

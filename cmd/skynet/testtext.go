@@ -86,11 +86,25 @@ func (x *suite) printFile() error {
 	return err
 }
 
-// printTotal is the last line of several files.
-func printTotal(s *State, total, failed int) {
-	if failed > 0 {
-		fmt.Fprintf(s.Stdout, "%s %d of %s failed\n", s.red("FAIL"), failed, counted(total, "test"))
-		return
+// printBroken says why a file does not load.
+func (x *suite) printBroken() error {
+	e := x.file.broken
+	_, err := fmt.Fprintf(x.Stdout, "%s %s: does not load\n%s", x.red("FAIL"), e.File, indented(e.Failure.Text, "  "))
+	return err
+}
+
+// print prints the last line of several files.
+func (t testTotal) print(s *State) error {
+	verdict, text := s.green("ok")+"  ", counted(t.tests, "test")+" passed"
+	if t.tests == 0 {
+		text = "no test ran"
 	}
-	fmt.Fprintf(s.Stdout, "%s   %s passed\n", s.green("ok"), counted(total, "test"))
+	if t.failed > 0 {
+		verdict, text = s.red("FAIL"), fmt.Sprintf("%d of %s failed", t.failed, counted(t.tests, "test"))
+	}
+	if t.broken > 0 {
+		verdict, text = s.red("FAIL"), fmt.Sprintf("%s, %s did not load", text, counted(t.broken, "file"))
+	}
+	_, err := fmt.Fprintf(s.Stdout, "%s %s\n", verdict, text)
+	return err
 }

@@ -40,8 +40,8 @@ type Test struct {
 type LoadError struct {
 	File string
 	Err  error
-	// Diagnosis is whole lines for people: the place, the line and what was probably meant.
-	Diagnosis string
+	// Failure is the same for people and programs, with the place and what was probably meant.
+	Failure *Failure
 }
 
 // Error is the text of the cause.
@@ -58,16 +58,14 @@ func Load(read func(name string) ([]byte, error), name string) (*File, error) {
 	w := newWorld(f, "load", Options{})
 	defer w.close()
 	if err := w.programs.Check(f.base()); err != nil {
-		return nil, w.loadError(err)
+		return nil, w.loadError(&failure{err: err})
 	}
 	w.run(func(_ *starlark.Thread, globals starlark.StringDict) error {
 		f.Tests = testsOf(globals)
 		return nil
 	})
 	if w.failure != nil {
-		e := w.loadError(w.failure.err)
-		e.Diagnosis = w.report(w.failure).Text
-		return nil, e
+		return nil, w.loadError(w.failure)
 	}
 	return f, nil
 }
@@ -75,8 +73,8 @@ func Load(read func(name string) ([]byte, error), name string) (*File, error) {
 // base is the file's name in its runs.
 func (f *File) base() string { return path.Base(f.Name) }
 
-func (w *world) loadError(err error) *LoadError {
-	return &LoadError{File: w.file.Name, Err: err, Diagnosis: w.folder.outside(diag.Format(err, w.programs.Source, w.names()...))}
+func (w *world) loadError(f *failure) *LoadError {
+	return &LoadError{File: w.file.Name, Err: f.err, Failure: w.report(f)}
 }
 
 // testsOf lists the tests among the globals of a file in the order of their definition.

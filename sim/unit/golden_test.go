@@ -44,7 +44,7 @@ func transcript(t *testing.T, d *datadriven.TestData, all files, name string) st
 	f, err := unit.Load(all.read, name)
 	var load *unit.LoadError
 	if errors.As(err, &load) {
-		return "does not load\n" + load.Diagnosis
+		return "does not load\n" + load.Failure.Text
 	}
 	if err != nil {
 		t.Fatal(err)

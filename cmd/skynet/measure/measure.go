@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"skynet/runtime/diag"
@@ -106,10 +107,27 @@ type UnknownError struct{ Name string }
 // Error names what was probably meant.
 func (e *UnknownError) Error() string {
 	msg := fmt.Sprintf("unknown measurement %q", e.Name)
-	if near, ok := diag.Nearest(e.Name, Names()); ok {
-		msg += fmt.Sprintf("; did you mean %s?", near)
+	near := e.Near()
+	switch last := len(near) - 1; {
+	case last > 0:
+		msg += fmt.Sprintf("; did you mean %s or %s?", strings.Join(near[:last], ", "), near[last])
+	case last == 0:
+		msg += fmt.Sprintf("; did you mean %s?", near[0])
 	}
 	return msg
+}
+
+// Near lists what was probably meant: the one name that is spelt nearly like it, or else those that have it as a part, such as
+// all of "echo". It is empty if there is nothing of the kind.
+func (e *UnknownError) Near() []string {
+	if near, ok := diag.Nearest(e.Name, Names()); ok {
+		return []string{near}
+	}
+	word := strings.ToLower(strings.Trim(e.Name, "-"))
+	if word == "" {
+		return nil
+	}
+	return slices.DeleteFunc(Names(), func(name string) bool { return !strings.Contains("-"+name+"-", "-"+word+"-") })
 }
 
 // Run makes the named measurements, all if none is named, in the order of [Names], each once. before is called before each with how

@@ -58,6 +58,23 @@ func TestUnknownNameIsRefusedBeforeAnyMeasurement(t *testing.T) {
 	}
 }
 
+func TestUnknownNameIsToldWhatIsNear(t *testing.T) {
+	for _, c := range []struct{ name, want string }{
+		{"timer", `unknown measurement "timer"; did you mean timers?`},
+		{"clal", `unknown measurement "clal"; did you mean call?`},
+		{"TCP", `unknown measurement "TCP"; did you mean tcp-echo-1, tcp-echo-64 or tcp-echo-512?`},
+		{"late-", `unknown measurement "late-"; did you mean timer-late or timer-late-1000000?`},
+		{"nosuch", `unknown measurement "nosuch"`},
+		{"ech", `unknown measurement "ech"`},
+		{"-", `unknown measurement "-"`},
+		{"", `unknown measurement ""`},
+	} {
+		if got := (&UnknownError{Name: c.name}).Error(); got != c.want {
+			t.Errorf("got %s, want %s", got, c.want)
+		}
+	}
+}
+
 func TestResultsAreInTheUnitsTheySay(t *testing.T) {
 	for _, c := range []struct {
 		m                         measurement

@@ -128,7 +128,12 @@ type house struct {
 func open(o Options, programs *runtime.Programs) (*house, error) {
 	c := o.Config
 	handler := newLog(o.Log, c)
-	h := &house{log: slog.New(handler).With("node", c.Name)}
+	h := &house{log: slog.New(handler)}
+	name := "" // node=node in every line would say nothing
+	if !c.Unnamed {
+		name = c.Name
+		h.log = h.log.With("node", name)
+	}
 	seed, err := entropy()
 	if err != nil {
 		return nil, err
@@ -139,7 +144,7 @@ func open(o Options, programs *runtime.Programs) (*house, error) {
 	h.workers = workers.New(workers.Options{Threads: c.Threads, Seed: seed, Headroom: workers.Headroom})
 	h.network = &network{Network: real.New(real.Options{Lend: h.workers.Lend}), log: h.log}
 	h.node, err = runtime.NewNode(runtime.Config{
-		Name: c.Name, Incarnation: incarnation(time.Now()), Scheduler: h.workers, Network: h.network, Store: h.store,
+		Name: name, Incarnation: incarnation(time.Now()), Scheduler: h.workers, Network: h.network, Store: h.store,
 		Programs: programs, Log: handler, Limits: c.Limits, Policy: c.Policy, Env: c.Env, Cluster: c.Cluster,
 	})
 	if err != nil {

@@ -263,11 +263,45 @@ log.warn("fields", i = 3, big = 1 << 70, f = 0.5, inf = float("inf"), s = "a b",
 		t.Fatalf("log %q: %v, want one line of JSON", log, err)
 	}
 	for key, want := range map[string]any{
-		"level": "WARN", "msg": "fields", "node": "node", "i": 3.0, "big": "1180591620717411303424", "f": 0.5, "inf": "+inf",
+		"level": "WARN", "msg": "fields", "i": 3.0, "big": "1180591620717411303424", "f": 0.5, "inf": "+inf",
 		"s": "a b", "b": true, "n": "None", "d": `{"k": [1]}`,
 	} {
 		if v, ok := got[key]; !ok || v != want {
 			t.Errorf("%s = %#v, want %#v", key, v, want)
+		}
+	}
+}
+
+// TestNameInLogs wants the lines of a node that was given a name to have it, and those of any other not to say node=node.
+func TestNameInLogs(t *testing.T) {
+	t.Parallel()
+	main := filepath.Join(t.TempDir(), "main.star")
+	if err := os.WriteFile(main, []byte("log.info('hello')\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][]string{
+		"":      {"msg=hello service=\"node:00000003 ", "msg=ready\n", "msg=stopping signal="},
+		"node":  {"msg=hello node=node service=\"node:00000003 ", "msg=ready node=node\n"},
+		"game1": {"msg=hello node=game1 service=\"game1:00000003 ", "msg=ready node=game1\n", "msg=stopping node=game1 signal="},
+	} {
+		c, err := config.Parse("", nil, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		signals, log := make(chan os.Signal, 1), new(transcript)
+		err = serve.Run(serve.Options{
+			Main: main, Config: c, Signals: signals, Log: log, Ready: func(serve.Ready) { signals <- syscall.SIGTERM },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range want {
+			if !strings.Contains(log.String(), part) {
+				t.Errorf("node %q: got the log\n%swant %q in it", name, log, part)
+			}
+		}
+		if name == "" && strings.Contains(log.String(), "node=") {
+			t.Errorf("a node without a name: got the log\n%swant no node= in it", log)
 		}
 	}
 }
