@@ -136,14 +136,22 @@ func (co *coroutine) boundedBy(timeout time.Duration) sched.Time {
 	return co.deadlineFor(timeout)
 }
 
-// deliver copies the arguments and puts the request into the callee's mailbox, or lets it wait there for room: then the
-// coroutine must call awaitRoom.
+// deliver puts a request into the callee's mailbox, or lets it wait there for room: then the coroutine must call awaitRoom.
 func (co *coroutine) deliver(m *message, callee *Service, args starlark.Tuple, kwargs []starlark.Tuple) (room *blockedSend, err error) {
+	full, err := co.put(m, callee, args, kwargs)
+	if full {
+		return co.waitForRoom(m, callee)
+	}
+	return nil, err
+}
+
+// put copies the arguments and puts the request into the callee's mailbox, unless that is full.
+func (co *coroutine) put(m *message, callee *Service, args starlark.Tuple, kwargs []starlark.Tuple) (full bool, err error) {
 	n := co.svc.node
 	m.trace = co.traceID()
 	var size int
 	if m.args, kwargs, size, err = wire.CopySized(args, kwargs); err != nil {
-		return nil, fmt.Errorf("%s of %q: %w", m.verb(), m.command, err)
+		return false, fmt.Errorf("%s of %q: %w", m.verb(), m.command, err)
 	}
 	m.size = requestSize(size)
 	if len(kwargs) > 0 {
@@ -155,11 +163,11 @@ func (co *coroutine) deliver(m *message, callee *Service, args starlark.Tuple, k
 	}
 	switch callee.post(co.svc.turn, m) {
 	case putFull:
-		return co.waitForRoom(m, callee)
+		return true, nil
 	case putClosed:
-		return nil, callErrorf(Dead, false, "%s has ended", callee.label)
+		return false, callErrorf(Dead, false, "%s has ended", callee.label)
 	}
-	return nil, nil
+	return false, nil
 }
 
 func (m *message) verb() string {
