@@ -68,7 +68,11 @@ func (co *coroutine) ask(dest starlark.Value, command string, args starlark.Tupl
 	m := message{kind: request, command: command, source: s, deadline: deadline}
 	id := s.addWait(callWait, co.unless(fire), fire, deadline)
 	m.session = uint64(id)
-	room, err := co.deliver(&m, callee, args, kwargs)
+	var room *blockedSend
+	full, err := co.deliver(&m, callee, args, kwargs)
+	if full {
+		room, err = co.waitForRoom(&m, callee)
+	}
 	if err != nil {
 		s.waits.take(id)
 		return 0, nil, "", err
@@ -102,9 +106,12 @@ func (co *coroutine) send(dest starlark.Value, command string, args starlark.Tup
 		return co.sendRemote(remote.node, target{id: remote.id}, command, args, kwargs)
 	}
 	m := message{kind: request, command: command, source: co.svc}
-	room, err := co.deliver(&m, callee, args, kwargs)
-	if room != nil {
-		_, err = co.awaitRoom(room)
+	full, err := co.deliver(&m, callee, args, kwargs)
+	if full {
+		var room *blockedSend
+		if room, err = co.waitForRoom(&m, callee); room != nil {
+			_, err = co.awaitRoom(room)
+		}
 	}
 	return err
 }
@@ -136,17 +143,8 @@ func (co *coroutine) boundedBy(timeout time.Duration) sched.Time {
 	return co.deadlineFor(timeout)
 }
 
-// deliver puts a request into the callee's mailbox, or lets it wait there for room: then the coroutine must call awaitRoom.
-func (co *coroutine) deliver(m *message, callee *Service, args starlark.Tuple, kwargs []starlark.Tuple) (room *blockedSend, err error) {
-	full, err := co.put(m, callee, args, kwargs)
-	if full {
-		return co.waitForRoom(m, callee)
-	}
-	return nil, err
-}
-
-// put copies the arguments and puts the request into the callee's mailbox, unless that is full.
-func (co *coroutine) put(m *message, callee *Service, args starlark.Tuple, kwargs []starlark.Tuple) (full bool, err error) {
+// deliver copies the arguments and puts the request into the callee's mailbox, unless that is full.
+func (co *coroutine) deliver(m *message, callee *Service, args starlark.Tuple, kwargs []starlark.Tuple) (full bool, err error) {
 	n := co.svc.node
 	m.trace = co.traceID()
 	var size int

@@ -262,3 +262,23 @@ func TestHeapWatchStopsWhatLoads(t *testing.T) {
 	<-done
 	ws.Close()
 }
+
+// TestHandedOver: what an idle service is handed is counted neither by its limit nor by mqlen, which others ask, but by stat,
+// which it answers itself. It is simulated, where a service certainly does not begin before its sender blocks.
+func TestHandedOver(t *testing.T) {
+	runtimetest.RunVirtual(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(testScripts(t))
+		w.Scripts(map[string]string{"hands.star": `
+def begin():
+    a = skynet.newservice("lib/callee.star", launch = {"limits": {"mailbox": 1}})
+    skynet.sleep("1ms")
+    sent = [skynet.pcall(skynet.send, a, "note", i).ok for i in range(3)]
+    queued = skynet.mqlen(a)
+    looked = skynet.stat(a).mqlen
+    skynet.sleep("1ms")
+    return sent, queued, looked, skynet.call(a, "notes")[1:], skynet.stat(a).mqbytes
+`})
+		w.Node("n", "hands.star")
+		w.Want("([True, True, False], 1, 2, [0, 1], 0)", "n", "hands", "begin")
+	})
+}

@@ -233,7 +233,7 @@ func (co *coroutine) redirect(dest starlark.Value, command string, args starlark
 		}
 	} else {
 		m := message{kind: request, command: command, source: co.source, session: co.session, deadline: co.deadline}
-		full, err := co.put(&m, callee, args, kwargs)
+		full, err := co.deliver(&m, callee, args, kwargs)
 		if err != nil {
 			return err
 		}
