@@ -68,7 +68,11 @@ func (co *coroutine) ask(dest starlark.Value, command string, args starlark.Tupl
 	m := message{kind: request, command: command, source: s, deadline: deadline}
 	id := s.addWait(callWait, co.unless(fire), fire, deadline)
 	m.session = uint64(id)
-	room, err := co.deliver(&m, callee, args, kwargs)
+	var room *blockedSend
+	full, err := co.deliver(&m, callee, args, kwargs)
+	if full {
+		room, err = co.waitForRoom(&m, callee)
+	}
 	if err != nil {
 		s.waits.take(id)
 		return 0, nil, "", err
@@ -102,9 +106,12 @@ func (co *coroutine) send(dest starlark.Value, command string, args starlark.Tup
 		return co.sendRemote(remote.node, target{id: remote.id}, command, args, kwargs)
 	}
 	m := message{kind: request, command: command, source: co.svc}
-	room, err := co.deliver(&m, callee, args, kwargs)
-	if room != nil {
-		_, err = co.awaitRoom(room)
+	full, err := co.deliver(&m, callee, args, kwargs)
+	if full {
+		var room *blockedSend
+		if room, err = co.waitForRoom(&m, callee); room != nil {
+			_, err = co.awaitRoom(room)
+		}
 	}
 	return err
 }
@@ -136,14 +143,13 @@ func (co *coroutine) boundedBy(timeout time.Duration) sched.Time {
 	return co.deadlineFor(timeout)
 }
 
-// deliver copies the arguments and puts the request into the callee's mailbox, or lets it wait there for room: then the
-// coroutine must call awaitRoom.
-func (co *coroutine) deliver(m *message, callee *Service, args starlark.Tuple, kwargs []starlark.Tuple) (room *blockedSend, err error) {
+// deliver copies the arguments and puts the request into the callee's mailbox, unless that is full.
+func (co *coroutine) deliver(m *message, callee *Service, args starlark.Tuple, kwargs []starlark.Tuple) (full bool, err error) {
 	n := co.svc.node
 	m.trace = co.traceID()
 	var size int
 	if m.args, kwargs, size, err = wire.CopySized(args, kwargs); err != nil {
-		return nil, fmt.Errorf("%s of %q: %w", m.verb(), m.command, err)
+		return false, fmt.Errorf("%s of %q: %w", m.verb(), m.command, err)
 	}
 	m.size = requestSize(size)
 	if len(kwargs) > 0 {
@@ -155,11 +161,11 @@ func (co *coroutine) deliver(m *message, callee *Service, args starlark.Tuple, k
 	}
 	switch callee.post(co.svc.turn, m) {
 	case putFull:
-		return co.waitForRoom(m, callee)
+		return true, nil
 	case putClosed:
-		return nil, callErrorf(Dead, false, "%s has ended", callee.label)
+		return false, callErrorf(Dead, false, "%s has ended", callee.label)
 	}
-	return nil, nil
+	return false, nil
 }
 
 func (m *message) verb() string {

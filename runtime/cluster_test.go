@@ -402,3 +402,201 @@ func TestClusterPortIsTaken(t *testing.T) {
 		wantKind(t, err, "runtime: cluster of node a: listen on a:99999: ", vnet.ErrAddress.Error())
 	})
 }
+
+// gatekeeper launches, on the node of the callee, services that hold until the gate is open; see lib/gated.star.
+const gatekeeper = `
+def gated(name, **limits):
+    limits["steps"] = 1 << 50
+    a = skynet.newservice("lib/gated.star", launch = {"name": name, "limits": limits})
+    skynet.send(a, "hold", holding = name + " holds")
+    return skynet.query(name + " holds", timeout = 10) != None
+
+def launch(name, mailbox, overflow, call):
+    return gated(name, mailbox = mailbox, overflow = overflow, call = call)
+
+def waited(name):
+    return skynet.stat(name).refused.blocked
+
+def dropped(name):
+    return skynet.stat(name).refused.dropped
+
+def end(name):
+    skynet.kill(name)
+
+def open():
+    skynet.register("gate")
+`
+
+// gatedPair is pair with a service "gated" on b, which holds until "keeper" opens the gate and has a mailbox for so many requests.
+func gatedPair(t *testing.T, w *runtimetest.World, mailbox int, overflow runtime.Overflow, call string) {
+	t.Helper()
+	pair(t, w)
+	w.Scripts(map[string]string{"keeper.star": gatekeeper})
+	w.Launch("b", "keeper.star")
+	w.Want("True", "b", "keeper", "launch", "gated", mailbox, string(overflow), call)
+}
+
+// waited waits until so many requests have had to wait for room in the mailbox of the service that holds.
+func waited(w *runtimetest.World, n int) {
+	w.Until("requests that wait for room", func() bool {
+		v, err := w.Call("b", "keeper", "waited", "gated")
+		return err == nil && v == starlark.Value(starlark.MakeInt(n))
+	})
+}
+
+// noted waits until the service that held has noted what it is sent last, and wants its notes.
+func noted(t *testing.T, w *runtimetest.World, want string) {
+	t.Helper()
+	var got starlark.Value
+	w.Until("the notes "+want, func() bool {
+		v, err := w.Call("b", "gated", "notes")
+		got = v
+		return err == nil && v.(*starlark.List).Len() >= strings.Count(want, ",")+1
+	})
+	if got.String() != want {
+		t.Errorf("notes: got %v, want %s", got, want)
+	}
+}
+
+// TestClusterWaitsForRoom lets sends and calls of another node wait for room, which enter in their order.
+func TestClusterWaitsForRoom(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		gatedPair(t, w, 4, runtime.Block, "5s")
+		w.Want("None", "a", "caller", "burst", "b", "gated", "note", 5)
+		waited(w, 1)
+		call := w.Go("a", "caller", "call", "b", "gated", "note", "called")
+		waited(w, 2)
+		w.Want("None", "a", "caller", "send", "b", "gated", "note", "sent")
+		waited(w, 3)
+		if call.Done() {
+			t.Error("call that waits for room: got an answer, want none yet")
+		}
+		w.Want("None", "b", "keeper", "open")
+		if v, err := call.Wait(); err != nil || v != starlark.String("called") {
+			t.Errorf("call that has waited for room: got %v, %v, want its result", v, err)
+		}
+		noted(t, w, `[0, 1, 2, 3, 4, "called", "sent"]`)
+	})
+}
+
+// TestClusterRedirectWaitsForRoom lets a request of another node be handed on to a mailbox that is full.
+func TestClusterRedirectWaitsForRoom(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		gatedPair(t, w, 1, runtime.Block, "5s")
+		launchAs(t, w, "b", "desk", "lib/desk.star")
+		gated, err := w.Call("a", "caller", "query", "b", "gated")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Want("None", "a", "caller", "send", "b", "gated", "note", "first")
+		call := w.Go("a", "caller", "call", "b", "desk", "pass_on", gated, "note", "handed on")
+		waited(w, 1)
+		w.Want("None", "b", "keeper", "open")
+		if v, err := call.Wait(); err != nil || v != starlark.String("handed on") {
+			t.Errorf("call that was handed on to a full mailbox: got %v, %v, want its result", v, err)
+		}
+		noted(t, w, `["first", "handed on"]`)
+	})
+}
+
+// TestClusterWaitEndsAtTheDeadline: the caller's clock ends its wait, and what has found no room by then is not executed.
+func TestClusterWaitEndsAtTheDeadline(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		gatedPair(t, w, 1, runtime.Block, "5s")
+		w.Want("None", "a", "caller", "send", "b", "gated", "note", "first")
+		v, err := w.Call("a", "caller", "taken", "b", "gated", "park", "30ms")
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantParts(t, v.String(), `("timeout", 0.0`)
+		w.Until("the request is dropped", func() bool {
+			v, err := w.Call("b", "keeper", "dropped", "gated")
+			return err == nil && v.String() == "1"
+		})
+		w.Want("None", "a", "caller", "send", "b", "gated", "note", "second")
+		waited(w, 2)
+		w.Want("None", "b", "keeper", "open")
+		noted(t, w, `["first", "second"]`)
+	})
+}
+
+// TestClusterSendWaitsAsLongAsACall: nobody waits for a send, so it waits as long as the limit call of its receiver says.
+func TestClusterSendWaitsAsLongAsACall(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		gatedPair(t, w, 2, runtime.Block, "5ms")
+		w.Want("None", "a", "caller", "burst", "b", "gated", "note", 4)
+		w.Logged("b", "WARN", "messages dropped that found no room in the mailbox in time", "last=note")
+		w.Until("both are dropped", func() bool {
+			v, err := w.Call("b", "keeper", "dropped", "gated")
+			return err == nil && v.String() == "2"
+		})
+		w.Want("None", "b", "keeper", "open")
+		noted(t, w, "[0, 1]")
+	})
+}
+
+// TestClusterWaitEndsWithTheService ends a service in whose full mailbox a request of another node waits for room.
+func TestClusterWaitEndsWithTheService(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		gatedPair(t, w, 1, runtime.Block, "5s")
+		w.Want("None", "a", "caller", "send", "b", "gated", "note", "first")
+		call := w.Go("a", "caller", "kind", "b", "gated", "note", "second")
+		waited(w, 1)
+		w.Want("None", "b", "keeper", "end", "gated")
+		if v, err := call.Wait(); err != nil || v.String() != `("dead", False)` {
+			t.Errorf("call that waits for room in a mailbox that dies: got %v, %v, want dead, certainly not executed", v, err)
+		}
+	})
+}
+
+// TestClusterBoundOfWaiting floods a full mailbox from another node: it lets as many requests wait as it holds, and refuses
+// the rest; what it took is handled in order.
+func TestClusterBoundOfWaiting(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		gatedPair(t, w, 3, runtime.Block, "5s")
+		w.Want("None", "a", "caller", "burst", "b", "gated", "note", 200)
+		w.Logged("b", "WARN", "message from another node refused", "is full (3 messages), and 3 more wait for room")
+		w.Want(`("overload", False)`, "a", "caller", "kind", "b", "gated", "note", "refused")
+		waited(w, 3)
+		w.Want("None", "b", "keeper", "open")
+		noted(t, w, "[0, 1, 2, 3, 4, 5]")
+		w.Want(`"again"`, "a", "caller", "kind", "b", "gated", "note", "again")
+	})
+}
+
+// TestClusterCutWhileWaiting cuts the link of a request that waits for room: its caller hears that it may be executed, and it
+// is.
+func TestClusterCutWhileWaiting(t *testing.T) {
+	runtimetest.RunVirtual(t, func(t *testing.T, w *runtimetest.World) {
+		gatedPair(t, w, 1, runtime.Block, "5s")
+		w.Want("None", "a", "caller", "send", "b", "gated", "note", "first")
+		call := w.Go("a", "caller", "kind", "b", "gated", "note", "second")
+		waited(w, 1)
+		w.Fabric().Reset("a", "b")
+		if v, err := call.Wait(); err != nil || v.String() != `("unreachable", True)` {
+			t.Errorf("call whose link is cut: got %v, %v, want unreachable, maybe executed", v, err)
+		}
+		w.Until("a send over a new link", func() bool {
+			v, err := w.Call("a", "caller", "kind", "b", "callee", "one", 1)
+			return err == nil && v.String() == "1"
+		})
+		w.Want("None", "a", "caller", "send", "b", "gated", "note", "third")
+		w.Want(`("overload", False)`, "a", "caller", "kind", "b", "gated", "note", "fourth")
+		w.Want("None", "b", "keeper", "open")
+		noted(t, w, `["first", "second"]`)
+	})
+}
+
+// TestClusterCallerDiesWhileWaiting ends the node whose request waits for room.
+func TestClusterCallerDiesWhileWaiting(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		gatedPair(t, w, 1, runtime.Block, "5s")
+		w.Want("None", "a", "caller", "send", "b", "gated", "note", "first")
+		w.Go("a", "caller", "kind", "b", "gated", "note", "second")
+		waited(w, 1)
+		w.Crash("a")
+		w.Want("None", "b", "keeper", "open")
+		noted(t, w, `["first", "second"]`)
+		w.Want("1", "b", "callee", "one", 1)
+	})
+}

@@ -279,7 +279,7 @@ func (l *clusterLink) serve(e link.Request) {
 		}
 		switch s.post(l.cluster.svc.turn, &m) {
 		case putFull:
-			err = s.overloaded(&m)
+			err = s.entrust(l.cluster.svc.turn, &m)
 		case putClosed:
 			err = callErrorf(Dead, false, "%s has ended", s.label)
 		}

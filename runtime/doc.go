@@ -42,7 +42,8 @@
 //   - Whoever hears that a service has ended finds its names free.
 //   - The receiver of a message shares no mutable state with its sender.
 //   - A mailbox is bounded. A request that finds it full is refused, takes the place of the oldest one, or waits, as the
-//     limit overflow says; replies, timers and events are never refused.
+//     limit overflow says; replies, timers and events are never refused. What waits is bounded too: by the senders of this
+//     node, who wait with it, and for other nodes and redirected requests by what the mailbox holds.
 //   - A handler that exceeds its step budget, or holds a value that is too large, is stopped with an error that says where;
 //     its service and all others go on. A service ends if its state is estimated to exceed the limit memory, and pauses
 //     while its processor time is used up.

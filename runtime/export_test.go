@@ -19,7 +19,8 @@ func (n *Node) Exported() (count int) {
 }
 
 // Ask posts a request whose every answer goes to answer, in whatever turn it is given: what a caller with a wait table would
-// drop, the second answer to one request, is seen. A full mailbox and a service that has ended answer at once, as for any caller.
+// drop, the second answer to one request, is seen. A full mailbox that refuses and a service that has ended answer at once, as for any
+// caller.
 func (c *Context) Ask(dest *Address, command string, args starlark.Tuple, deadline sched.Time, answer func(*CallError)) {
 	n, turn := c.co.svc.node, c.co.svc.turn
 	caller := goCaller(func(_ starlark.Value, err *CallError) { answer(err) })
@@ -31,7 +32,9 @@ func (c *Context) Ask(dest *Address, command string, args starlark.Tuple, deadli
 	}
 	switch s.post(turn, &m) {
 	case putFull:
-		answer(callErrorf(Overload, false, "the mailbox of %s is full", dest))
+		if refused := s.entrust(turn, &m); refused != nil {
+			answer(refused)
+		}
 	case putClosed:
 		answer(callErrorf(Dead, false, "%s has ended", dest))
 	}

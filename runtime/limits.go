@@ -65,7 +65,7 @@ type Overflow string
 const (
 	Refuse     Overflow = "refuse"      // its sender gets the error overload
 	DropOldest Overflow = "drop_oldest" // the oldest request makes room; whoever waits for that one gets overload
-	Block      Overflow = "block"       // its sender waits for room, until its deadline
+	Block      Overflow = "block"       // it waits for room, until its deadline, and so does its sender
 )
 
 // CPU is a share of processor time: Time in every Window. On the stepper the time is virtual, on workers it is the time

@@ -38,20 +38,22 @@ func TestServicesLimit(t *testing.T) {
 	})
 }
 
-// TestRemoteRequestsAreRefused: whatever the policy of a full mailbox is, requests from other nodes do not wait for room; and
-// their encoded arguments count.
-func TestRemoteRequestsAreRefused(t *testing.T) {
+// TestBytesOfRemoteRequests: of the requests of other nodes that wait for room, their encoded arguments count.
+func TestBytesOfRemoteRequests(t *testing.T) {
 	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
 		w.Scripts(testScripts(t))
 		w.Scripts(map[string]string{
 			"remote.star": `
 def launch():
-    skynet.newservice("lib/gated.star", launch = {"name": "gated", "limits": {"mailbox_bytes": "10KiB", "overflow": "block", "steps": 1 << 50}})
+    a = skynet.newservice("lib/gated.star", launch = {"name": "gated", "limits": {"mailbox_bytes": "10KiB", "overflow": "block", "steps": 1 << 50}})
     skynet.send("gated", "hold")
     skynet.query("holding", timeout = 10)
     skynet.send("gated", "note", 1, "x" * 9000)
+    return a
 def open():
     skynet.register("gate")
+def waited():
+    return skynet.stat("gated").refused.blocked
 def call(node, n):
     return cluster.call(node, "gated", "note", 2, "x" * n, timeout = 20)
 `,
@@ -59,20 +61,30 @@ def call(node, n):
 		w.Cluster("a", "b")
 		w.Node("a", "remote.star")
 		w.Node("b", "remote.star")
-		if _, err := w.Call("b", "remote", "launch"); err != nil {
+		gated, err := w.Call("b", "remote", "launch")
+		if err != nil {
 			t.Fatal(err)
 		}
-		_, err := w.Call("a", "remote", "call", "b", 5000)
-		wantKind(t, err, "the mailbox of b:", "is full (", "of 10240 bytes)")
 		_, err = w.Call("a", "remote", "call", "b", 20_000)
 		wantKind(t, err, `"note" takes 20`, "holds at most 10240 bytes (mailbox_bytes)")
+		waits := w.Go("a", "remote", "call", "b", 5000)
+		w.Until("a request that waits for room", func() bool {
+			v, err := w.Call("b", "remote", "waited")
+			return err == nil && v.String() == "1"
+		})
+		if w.Virtual() {
+			if got := runtime.MemoryOf(gated.(*runtime.Address)); got < 14_000 {
+				t.Errorf("memory of a service with 9,000 bytes in its mailbox and 5,000 that wait for room: got %d, want both", got)
+			}
+		}
+		_, err = w.Call("a", "remote", "call", "b", 6000)
+		wantKind(t, err, "the mailbox of b:", "is full (1 messages), and 1 more wait for room")
 		if _, err := w.Call("b", "remote", "open"); err != nil {
 			t.Fatal(err)
 		}
-		w.Until("room", func() bool {
-			v, err := w.Call("a", "remote", "call", "b", 5000)
-			return err == nil && v == starlark.Value(starlark.MakeInt(2))
-		})
+		if v, err := waits.Wait(); err != nil || v.String() != "2" {
+			t.Errorf("call that has waited for room: got %v, %v, want 2", v, err)
+		}
 	})
 }
 
@@ -261,4 +273,24 @@ func TestHeapWatchStopsWhatLoads(t *testing.T) {
 	n.Stop(0, func() { close(done) })
 	<-done
 	ws.Close()
+}
+
+// TestHandedOver: what an idle service is handed is counted neither by its limit nor by mqlen, which others ask, but by stat,
+// which it answers itself. It is simulated, where a service certainly does not begin before its sender blocks.
+func TestHandedOver(t *testing.T) {
+	runtimetest.RunVirtual(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(testScripts(t))
+		w.Scripts(map[string]string{"hands.star": `
+def begin():
+    a = skynet.newservice("lib/callee.star", launch = {"limits": {"mailbox": 1}})
+    skynet.sleep("1ms")
+    sent = [skynet.pcall(skynet.send, a, "note", i).ok for i in range(3)]
+    queued = skynet.mqlen(a)
+    looked = skynet.stat(a).mqlen
+    skynet.sleep("1ms")
+    return sent, queued, looked, skynet.call(a, "notes")[1:], skynet.stat(a).mqbytes
+`})
+		w.Node("n", "hands.star")
+		w.Want("([True, True, False], 1, 2, [0, 1], 0)", "n", "hands", "begin")
+	})
 }

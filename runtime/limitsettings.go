@@ -31,7 +31,7 @@ func (s *LimitSetting) Default() string {
 // LimitSettings lists the words of the limits: the one table that configurations, launches and the manual share.
 func LimitSettings() []LimitSetting {
 	return []LimitSetting{
-		countSetting("mailbox", "requests", "A mailbox that holds so many is full; `overflow` says what then happens. Small: bursts are refused. Large: each waiting request takes 128 bytes and its arguments.",
+		countSetting("mailbox", "requests", "A mailbox that holds so many, besides one that an idle service is handed at once, is full; `overflow` says what then happens. Small: bursts are refused. Large: each waiting request takes 128 bytes and its arguments.",
 			1, 1<<30, func(l *Limits) *int { return &l.Mailbox }),
 		sizeSetting("mailbox_bytes", "The same for the estimated bytes of the waiting requests. Small: large requests are refused though they are few. Large: so much memory may wait at every slow service.",
 			1, func(l *Limits) *int64 { return &l.MailboxBytes }),
@@ -124,7 +124,7 @@ func overflowSetting() LimitSetting {
 	return LimitSetting{
 		Name: "overflow", Unit: "policy",
 		Doc: "What a full mailbox does with one more request: `\"refuse\"` fails it with `overload`; `\"drop_oldest\"` makes room by dropping the oldest request, whose caller gets `overload`; " +
-			"`\"block\"` lets its sender wait for room, until the deadline (requests from other nodes are refused).",
+			"`\"block\"` lets it wait for room until its deadline, and its sender with it; of those from other nodes and redirected ones as many may wait as the mailbox holds.",
 		Set: func(l *Limits, v starlark.Value) error {
 			word, _ := starlark.AsString(v)
 			switch o := Overflow(word); o {

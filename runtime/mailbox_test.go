@@ -1,14 +1,18 @@
 package runtime
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/leanovate/gopter"
 	"github.com/leanovate/gopter/gen"
 	"github.com/leanovate/gopter/prop"
+
+	"skynet/sched"
 )
 
 // mailboxModel is what a mailbox should be: slices and flags.
@@ -24,7 +28,8 @@ type mailboxModel struct {
 // entry is a message of the model.
 type entry struct {
 	session uint64
-	size    int64 // of a request; -1 for everything else
+	size    int64      // of a request; -1 for everything else
+	by      sched.Time // when it is dropped, if it is entrusted to the mailbox
 }
 
 const (
@@ -94,9 +99,35 @@ func (m *mailboxModel) block(e entry) putResult {
 		return putFull
 	case len(m.blocked) == 0 && m.fits(e.size):
 		return m.enter(e)
+	case e.by != 0 && !m.takesCare(e):
+		return putFull
 	}
 	m.blocked = append(m.blocked, e)
 	return putWaits
+}
+
+// takesCare tells whether one more request may be entrusted to the mailbox.
+func (m *mailboxModel) takesCare(e entry) bool {
+	requests, bytes := 0, e.size
+	for _, other := range m.blocked {
+		if other.by != 0 {
+			requests, bytes = requests+1, bytes+other.size
+		}
+	}
+	return requests < modelLimit && bytes <= modelBytes
+}
+
+func (m *mailboxModel) expire(now sched.Time) (late []uint64) {
+	isLate := func(e entry) bool { return e.by != 0 && e.by <= now }
+	byDeadline := slices.Clone(m.blocked)
+	slices.SortStableFunc(byDeadline, func(a, b entry) int { return cmp.Compare(a.by, b.by) })
+	for _, e := range byDeadline {
+		if isLate(e) {
+			late = append(late, e.session)
+		}
+	}
+	m.blocked = slices.DeleteFunc(m.blocked, isLate)
+	return late
 }
 
 func (m *mailboxModel) admit() (entered []uint64) {
@@ -141,7 +172,8 @@ func (m *mailboxModel) close() (left []uint64) {
 type mailboxPair struct {
 	b       *mailbox
 	m       *mailboxModel
-	outside []*blockedSend
+	outside []*blockedSend // those that have senders
+	now     sched.Time
 	off     []message
 	taken   message // the last request taken, until it is put off
 	policy  Overflow
@@ -163,7 +195,11 @@ func sessions(messages []message) (all []uint64) {
 
 // request puts in a request as the policy says.
 func (p *mailboxPair) request(session uint64, size int64) {
-	m, e := &message{kind: request, session: session, size: uint32(size)}, entry{session, size}
+	entrusted := p.policy == Block && session%3 == 0
+	if entrusted {
+		size /= 5 // so that their number is a bound as well as their bytes
+	}
+	m, e := &message{kind: request, session: session, size: uint32(size)}, entry{session: session, size: size}
 	switch p.policy {
 	case Refuse:
 		p.compare("put of a request", p.b.put(m), p.m.put(e))
@@ -180,9 +216,13 @@ func (p *mailboxPair) request(session uint64, size int64) {
 		p.compare("put of a request", r, want)
 		if r == putFull {
 			wait := &blockedSend{m: *m, wake: waitID(session)}
+			if entrusted {
+				e.by = p.now.Add(time.Duration(session % 40))
+				wait.wake, wait.by = 0, e.by
+			}
 			r := p.b.block(wait)
 			p.compare("block", r, p.m.block(e))
-			if r == putWaits {
+			if r == putWaits && e.by == 0 {
 				p.outside = append(p.outside, wait)
 			}
 		}
@@ -196,7 +236,9 @@ func (p *mailboxPair) entered() {
 		got = append(got, uint64(e.wake))
 	}
 	p.b.overflow.entered = nil
-	p.compare("let in", got, p.m.admit())
+	want := p.m.admit()
+	want = slices.DeleteFunc(want, func(session uint64) bool { return session%3 == 0 }) // nobody is to be told
+	p.compare("let in", got, want)
 	p.outside = slices.DeleteFunc(p.outside, func(e *blockedSend) bool { return e.state != outside })
 }
 
@@ -225,21 +267,26 @@ func (p *mailboxPair) withdraw(i int) {
 
 // step does operation op on both and compares what they say.
 func (p *mailboxPair) step(op int, session uint64) {
+	p.now++
 	switch {
 	case op < 60:
 		p.request(session, int64(op%12)*110)
 	case op < 75:
-		p.compare("put of a reply", p.b.put(&message{kind: reply, session: session}), p.m.put(entry{session, -1}))
+		p.compare("put of a reply", p.b.put(&message{kind: reply, session: session}), p.m.put(entry{session: session, size: -1}))
 	case op < 125:
 		p.take()
 	case op < 135:
 		p.compare("settle", p.b.settle(), p.m.settle())
-	case op < 145:
+	case op < 140:
 		p.withdraw(op)
+	case op < 145:
+		if p.b.overflow.entrusted != nil {
+			p.compare("expire", sessions(p.b.expire(p.now)), p.m.expire(p.now))
+		}
 	case op < 152 && p.taken.session != 0 && !p.m.closed:
 		p.b.putOff(&p.taken)
 		p.off = append(p.off, p.taken)
-		p.m.putOff = append(p.m.putOff, entry{p.taken.session, int64(p.taken.size)})
+		p.m.putOff = append(p.m.putOff, entry{session: p.taken.session, size: int64(p.taken.size)})
 		p.taken = message{}
 	case op < 158 && len(p.off) > 0 && !p.m.closed && p.b.busy:
 		p.b.release(&p.off[0])
@@ -250,7 +297,16 @@ func (p *mailboxPair) step(op int, session uint64) {
 		p.outside, p.off, p.m.putOff = nil, nil, nil
 	}
 	p.compare("length", p.b.length(), len(p.m.queue))
-	p.compare("senders that wait", p.b.overflow.waiting, len(p.m.blocked))
+	p.compare("requests that wait", p.b.overflow.waiting, len(p.m.blocked))
+	if t := p.b.overflow.entrusted; t != nil {
+		requests, bytes := 0, int64(0)
+		for _, e := range p.m.blocked {
+			if e.by != 0 {
+				requests, bytes = requests+1, bytes+e.size
+			}
+		}
+		p.compare("requests without a sender", fmt.Sprint(t.requests, t.bytes, len(t.deadlines.heap)), fmt.Sprint(requests, bytes, requests))
+	}
 	if len(p.m.blocked) > 0 && len(p.m.putOff) == 0 && !slices.ContainsFunc(p.m.queue, func(e entry) bool { return e.size >= 0 }) {
 		p.report = "senders wait for room in a mailbox without a request: nothing would let them in"
 	}

@@ -162,6 +162,9 @@ const waitSize = 160
 func (s *Service) weigh(scale *weigh.Scale) int64 {
 	s.mail.mu.Lock()
 	total := s.mail.bytes
+	if t := s.mail.overflow.entrusted; t != nil {
+		total += t.bytes
+	}
 	s.mail.mu.Unlock()
 	total += int64(len(s.waits.slots)) * waitSize
 	return total + scale.Weigh(s.state()) + s.weighLocals(scale)

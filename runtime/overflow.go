@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"errors"
 	"time"
 
@@ -25,6 +26,8 @@ type overflow struct {
 
 	entered []*blockedSend // let in by the owner's last take or release; only the owner looks at it
 
+	entrusted *entrusted // nil if there never were any
+
 	counts    mailCounts
 	untold    uint64      // requests dropped or refused since the last line of the log about it
 	msg, last string      // that line, and the command of the youngest of them
@@ -37,16 +40,34 @@ type overflow struct {
 // mailCounts is how often the bounds of a mailbox did something.
 type mailCounts struct {
 	refused uint64 // requests that their sender got overload for
-	dropped uint64 // requests that made room for a younger one
-	blocked uint64 // requests whose sender waited for room
+	dropped uint64 // requests that made room for a younger one, and entrusted ones that found no room in time
+	blocked uint64 // requests that waited for room
 }
 
 // blockedSend is a request that waits for room in a mailbox. The lock of that mailbox guards state and m.
+//
+// It has either a sender, a coroutine of this node that takes it back at its deadline and when it ends itself, or none, because it
+// comes from another node or was redirected: then it is entrusted to the mailbox.
 type blockedSend struct {
 	callee *Service
 	m      message
 	wake   waitID // of m.source, to be told when m has entered; 0 for a call, which waits for its reply anyway
 	state  blockedState
+
+	by  sched.Time // when the mailbox drops it; 0 if it has a sender
+	due waitID     // of entrusted.deadlines
+}
+
+// entrusted is the requests that wait for room without a sender. How many do is up to those who send, other nodes among them, so
+// no more may wait, in number and in bytes, than the mailbox itself holds. The mailbox's lock guards it.
+type entrusted struct {
+	requests  int
+	bytes     int64
+	deadlines waits     // one for each
+	late      []message // those whose deadline has passed, between expire and its end
+
+	timer   sched.Timer // calls dropLate
+	timerAt sched.Time  // when it is set to, 0 if it is not
 }
 
 type blockedState uint8
@@ -109,7 +130,7 @@ func (b *mailbox) removeOldest() (m message) {
 const putWaits = putClosed + 1
 
 // block puts in the request of e, or lets it wait for room behind those that wait already. It is putFull if there will
-// never be room.
+// never be room, or if it is to be entrusted to the mailbox and too many are.
 func (b *mailbox) block(e *blockedSend) putResult {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -122,12 +143,65 @@ func (b *mailbox) block(e *blockedSend) putResult {
 	case o.waiting == 0 && b.fits(e.m.size, 0, 0):
 		e.state = inside
 		return b.enter(&e.m)
+	case e.by != 0 && !b.entrust(e):
+		return putFull
 	}
 	o.blocked = append(o.blocked, e)
 	o.waiting++
 	o.counts.blocked++
 	b.limit = 0 // nobody overtakes
 	return putWaits
+}
+
+// entrust takes care of a request without a sender until there is room or its deadline has passed. It reports false if too many
+// wait like that. The lock is held.
+func (b *mailbox) entrust(e *blockedSend) bool {
+	t := b.overflow.entrusted
+	if t == nil {
+		t = new(entrusted)
+		b.overflow.entrusted = t
+	}
+	if t.requests == b.maxRequests || t.bytes+int64(e.m.size) > b.maxBytes {
+		return false
+	}
+	t.requests++
+	t.bytes += int64(e.m.size)
+	e.due = t.deadlines.add(otherWait, nil, func(outcome) {
+		t.late = append(t.late, e.m)
+		b.leave(e)
+	}, e.by)
+	return true
+}
+
+// discharge is the end of entrust.
+func (b *mailbox) discharge(e *blockedSend) {
+	if e.by == 0 {
+		return
+	}
+	t := b.overflow.entrusted
+	t.requests--
+	t.bytes -= int64(e.m.size)
+	t.deadlines.take(e.due)
+	if t.requests == 0 && len(t.deadlines.slots) > 1024 { // a burst is over
+		t.deadlines = waits{}
+	}
+}
+
+// expire takes out the entrusted requests whose deadline has passed.
+func (b *mailbox) expire(now sched.Time) (late []message) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t := b.overflow.entrusted
+	for {
+		w, ok := t.deadlines.expired(now)
+		if !ok {
+			break
+		}
+		w.fire(outcome{late: true})
+	}
+	late, t.late = t.late, nil
+	b.overflow.counts.dropped += uint64(len(late))
+	return late
 }
 
 // admit lets in those for whom there is room, the oldest first. The owner calls it, with the lock held, so the mailbox is
@@ -144,6 +218,7 @@ func (b *mailbox) admit() {
 			break
 		}
 		b.enter(&e.m)
+		b.discharge(e)
 		e.m.args, e.m.body = nil, nil // they belong to the owner now
 		e.state = inside
 		o.waiting--
@@ -170,10 +245,18 @@ func (b *mailbox) withdraw(e *blockedSend) bool {
 	if e.state != outside {
 		return false
 	}
-	e.state, e.m = withdrawn, message{}
 	if b.closed { // the owner has died, which its sender is being told
+		e.state, e.m = withdrawn, message{}
 		return true
 	}
+	b.leave(e)
+	return true
+}
+
+// leave takes out a request that waits for room. The lock is held.
+func (b *mailbox) leave(e *blockedSend) {
+	b.discharge(e)
+	e.state, e.m = withdrawn, message{}
 	o := &b.overflow
 	if o.waiting--; len(o.blocked) > 2*o.waiting+64 {
 		live := make([]*blockedSend, 0, 2*o.waiting)
@@ -185,7 +268,6 @@ func (b *mailbox) withdraw(e *blockedSend) bool {
 		o.blocked = live
 	}
 	b.reopen()
-	return true
 }
 
 // giveUp returns the messages that tell those who wait for room that the owner has died. The lock is held.
@@ -199,6 +281,12 @@ func (b *mailbox) giveUp() (left []message) {
 		}
 	}
 	b.overflow.blocked, b.overflow.waiting = nil, 0
+	if t := b.overflow.entrusted; t != nil {
+		t.requests, t.bytes, t.deadlines = 0, 0, waits{}
+		if t.timer != nil {
+			t.timer.Stop()
+		}
+	}
 	return left
 }
 
@@ -312,7 +400,9 @@ func (s *Service) overloaded(m *message) *CallError {
 	switch {
 	case int64(m.size) > b.maxBytes:
 		return callErrorf(Overload, false, "%q takes %s, the mailbox of %s holds at most %s (mailbox_bytes)", m.command, megabytes(int64(m.size)), s.label, megabytes(b.maxBytes))
-	case b.requests < b.maxRequests && b.overflow.waiting == 0:
+	case b.overflow.waiting > 0:
+		return callErrorf(Overload, false, "the mailbox of %s is full (%d messages), and %d more wait for room", s.label, b.requests, b.overflow.waiting)
+	case b.requests < b.maxRequests:
 		return callErrorf(Overload, false, "the mailbox of %s is full (%s of %s)", s.label, megabytes(b.bytes), megabytes(b.maxBytes))
 	}
 	return callErrorf(Overload, false, "the mailbox of %s is full (%d messages)", s.label, b.maxRequests)
@@ -322,29 +412,94 @@ func (s *Service) overloaded(m *message) *CallError {
 // error the request is in the mailbox (e is nil) or waits for room, and the coroutine must call awaitRoom.
 func (co *coroutine) waitForRoom(m *message, callee *Service) (e *blockedSend, err error) {
 	s := co.svc
-	if callee.limits.Overflow != Block || callee == s || m.session != 0 && m.source != caller(s) { // the last is a redirect
+	if callee.limits.Overflow != Block || callee == s {
 		return nil, callee.overloaded(m)
 	}
 	e = &blockedSend{m: *m, callee: callee}
 	if m.session == 0 {
 		e.wake = s.addWait(otherWait, co, nil, co.deadlineFor(s.limits.Call))
 	}
-	r := callee.mail.block(e)
-	if r == putWaits {
+	waits, refused := e.line(s.turn)
+	if waits {
 		return e, nil
 	}
 	if e.wake != 0 {
 		s.waits.take(e.wake)
 	}
-	switch r {
-	case putReady:
-		s.turn.Ready(callee)
-	case putFull:
-		return nil, callee.overloaded(m)
-	case putClosed:
-		return nil, callErrorf(Dead, false, "%s has ended", callee.label)
+	if refused != nil {
+		return nil, refused
 	}
 	return nil, nil
+}
+
+// entrust lets a request that has found the mailbox full wait for room there without a sender, if it may: until its deadline, or,
+// for a send, as long as the limit call says.
+func (s *Service) entrust(turn *sched.Turn, m *message) *CallError {
+	if s.limits.Overflow != Block {
+		return s.overloaded(m)
+	}
+	e := &blockedSend{m: *m, callee: s, by: cmp.Or(m.deadline, s.now(turn).Add(s.limits.Call))}
+	waits, refused := e.line(turn)
+	if waits {
+		s.watchDeadlines()
+	}
+	return refused
+}
+
+// line puts a request that has found the mailbox full into it after all, or into the line of those that wait for room; waits
+// tells which. turn is that of whoever puts it there.
+func (e *blockedSend) line(turn *sched.Turn) (waits bool, refused *CallError) {
+	switch e.callee.mail.block(e) {
+	case putWaits:
+		return true, nil
+	case putReady:
+		e.callee.ready(turn)
+	case putFull:
+		return false, e.callee.overloaded(&e.m)
+	case putClosed:
+		return false, callErrorf(Dead, false, "%s has ended", e.callee.label)
+	}
+	return false, nil
+}
+
+// watchDeadlines sets the timer for the first of the entrusted requests to be dropped. It is left alone when that one enters, as a
+// service's alarm is.
+func (s *Service) watchDeadlines() {
+	b := &s.mail
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t := b.overflow.entrusted
+	at := t.deadlines.earliest()
+	if at == 0 || t.timerAt != 0 && t.timerAt <= at {
+		return
+	}
+	if t.timer == nil {
+		t.timer = s.node.sched.NewTimer(s.dropLate)
+	}
+	t.timerAt = at
+	t.timer.Reset(at)
+}
+
+// dropLate drops the entrusted requests that have found no room by their deadline. Who waits for one hears what its own clock is
+// about to say, whichever is first.
+func (s *Service) dropLate() {
+	s.mail.mu.Lock()
+	s.mail.overflow.entrusted.timerAt = 0
+	s.mail.mu.Unlock()
+	late := s.mail.expire(s.node.sched.Now())
+	s.watchDeadlines()
+	var sends uint64
+	var last string
+	for i := range late {
+		if m := &late[i]; m.session == 0 {
+			sends, last = sends+1, m.command
+		} else {
+			m.source.answer(nil, m.session, nil, callErrorf(Timeout, true, "the mailbox of %s had no room for %q within the deadline", s.label, m.command))
+		}
+	}
+	if sends > 0 {
+		s.tell(nil, sends, "messages dropped that found no room in the mailbox in time", last)
+	}
 }
 
 // awaitRoom suspends the coroutine until its request e, which waits for room, was answered (a call), or has entered the

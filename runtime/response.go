@@ -233,8 +233,14 @@ func (co *coroutine) redirect(dest starlark.Value, command string, args starlark
 		}
 	} else {
 		m := message{kind: request, command: command, source: co.source, session: co.session, deadline: co.deadline}
-		if _, err := co.deliver(&m, callee, args, kwargs); err != nil {
+		full, err := co.deliver(&m, callee, args, kwargs)
+		if err != nil {
 			return err
+		}
+		if full {
+			if refused := callee.entrust(s.turn, &m); refused != nil {
+				return refused
+			}
 		}
 	}
 	co.answered, co.session = true, 0

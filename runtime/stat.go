@@ -69,7 +69,7 @@ func (b *mailbox) delay(clock sched.Scheduler) time.Duration {
 	return d
 }
 
-// look returns the number of messages in the queue; ok is false once the service has ended.
+// look returns the number of messages in the queue, without one that was handed over; ok is false once the service has ended.
 func (b *mailbox) look() (queued int, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -145,8 +145,8 @@ type Delay struct {
 // Refused counts what a service did not handle, and what it was not let do.
 type Refused struct {
 	Overload  uint64 // requests that found its mailbox full, or too many handlers suspended
-	Dropped   uint64 // requests that made room for younger ones
-	Blocked   uint64 // requests whose senders had to wait for room
+	Dropped   uint64 // requests that made room for younger ones, and those without a sender here that found no room in time
+	Blocked   uint64 // requests that had to wait for room
 	Command   uint64 // requests for a command that it has not, or that is private
 	Denied    uint64 // what it wanted and has no right to
 	Exceeded  uint64 // calls and timers beyond its limits
@@ -160,6 +160,12 @@ func (s *Service) stat(self *coroutine) Stat {
 	b.mu.Lock()
 	queued, bytes, full := b.n, b.bytes, b.overflow.counts
 	b.mu.Unlock()
+	if b.given {
+		queued++
+		if b.first.kind == request {
+			bytes += int64(b.first.size)
+		}
+	}
 	c := &s.count
 	st := Stat{
 		Messages: c.messages, Queued: queued, QueuedBytes: bytes, Deferred: len(s.deferred), Tasks: len(s.live), Steps: c.steps, CPU: c.cpu(),
