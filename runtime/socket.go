@@ -36,6 +36,7 @@ type socket struct {
 	gone    bool       // the stream takes nothing any more
 	ending  bool       // close the stream once out is sent
 	sending sync.Mutex // held while bytes go from out to the stream; not within mu
+	spare   []byte     // what out is next; guarded by sending
 	flushed func()     // socket.flush, bound once
 
 	conn vnet.Conn // set before the service knows of the socket
@@ -239,11 +240,12 @@ func (k *socket) write(co *coroutine, b *starlark.Builtin, timeout time.Duration
 	if k.writer != 0 {
 		return nil, fmt.Errorf("%s: another coroutine is writing this socket", b.Name())
 	}
-	if k.shut || !k.put(data) {
+	if k.shut {
 		return starlark.False, nil
 	}
-	if !k.crowded() {
-		return starlark.True, nil
+	sent, full := k.put(data)
+	if !sent || !full {
+		return starlark.Bool(sent), nil
 	}
 	k.writer = co.svc.addWait(otherWait, co, nil, deadlineAfter(co, cmp.Or(timeout, co.svc.limits.Call)))
 	v, err := co.block("write", k.String())
@@ -262,28 +264,22 @@ func (k *socket) write(co *coroutine, b *starlark.Builtin, timeout time.Duration
 // maxPending is how much of a turn's output waits for the end of the turn.
 const maxPending = 16 << 10
 
-// put adds data to what is sent after this turn, or sends all of it now if it is much; false says that the stream is gone.
-func (k *socket) put(data string) bool {
+// put adds data to what is sent after this turn, or sends all of it now if it is much. It is not sent if the stream is gone; full
+// says that the network has more than enough of it.
+func (k *socket) put(data string) (sent, full bool) {
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	if k.closed || k.gone {
-		k.mu.Unlock()
-		return false
+		return false, false
 	}
 	k.out = append(k.out, data...)
 	k.later()
-	much := len(k.out) > maxPending
-	k.mu.Unlock()
-	if much {
+	if len(k.out) > maxPending {
+		k.mu.Unlock()
 		k.flush()
+		k.mu.Lock()
 	}
-	return true
-}
-
-// crowded reports whether the stream's output buffer is full.
-func (k *socket) crowded() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.full
+	return true, k.full
 }
 
 // later has the socket flushed after this turn; the lock is held.
@@ -301,18 +297,21 @@ func (k *socket) flush() {
 	k.sending.Lock()
 	defer k.sending.Unlock()
 	k.mu.Lock()
-	out, ending, drains := k.out, k.ending, k.drains
-	k.out, k.pending = nil, false
+	out, ending, drains, was := k.out, k.ending, k.drains, k.full
+	k.out, k.pending = k.spare, false
 	k.mu.Unlock()
 	if len(out) > 0 {
 		full, err := k.conn.Write(out)
-		k.mu.Lock()
-		k.full = full && k.drains == drains
-		k.gone = k.gone || err != nil
-		if k.out == nil && cap(out) <= keepBuffer {
-			k.out = out[:0]
+		if full != was || err != nil {
+			k.mu.Lock()
+			k.full = full && k.drains == drains
+			k.gone = err != nil
+			k.mu.Unlock()
 		}
-		k.mu.Unlock()
+	}
+	k.spare = nil
+	if cap(out) <= keepBuffer {
+		k.spare = out[:0]
 	}
 	if ending {
 		k.conn.Close()

@@ -311,9 +311,17 @@ func (w *worker) takeOutside() sched.Task {
 // there is none. The rest goes to this worker's queue; while it was on its way nobody saw it, so it is announced. The
 // two locks are never held together, so two workers may steal from each other.
 func (w *worker) steal(victim *queue, parts int) sched.Task {
-	if victim.len() == 0 {
+	switch victim.len() {
+	case 0:
 		return nil
+	case 1:
+		return victim.pop()
 	}
+	return w.stealSome(victim, parts)
+}
+
+// stealSome is steal where there may be more than one.
+func (w *worker) stealSome(victim *queue, parts int) sched.Task {
 	var loot [batch]sched.Task
 	n := victim.take(loot[:], parts)
 	if n > 1 {
