@@ -115,19 +115,18 @@ func goJob(what string, f func(*Context) error) job {
 // After runs f, as a coroutine of this service, when d is over. What it returns cancels it and reports whether that came in
 // time; it may be called in any later turn of the service.
 func (c *Context) After(d time.Duration, what string, f func(*Context) error) (cancel func() bool) {
-	t := &timerValue{svc: c.co.svc, job: goJob(what, f)}
-	t.job.trace = c.co.traceID()
-	t.start(d, c.co.now())
-	return t.cancel
+	s := c.co.svc
+	t := &timerValue{trace: c.co.traceID(), more: &moreTimer{job: goJob(what, f)}}
+	t.start(s, d, c.co.now())
+	return func() bool { return t.cancel(s) }
 }
 
 // Every is skynet.every: it runs f each period (at least 1 ms), the first time after one period, unless it still runs. A failure
 // of f is logged and does not end it. What it returns ends it and reports whether it was still going to run; f may call it.
 func (c *Context) Every(period time.Duration, what string, f func(*Context) error) (cancel func() bool) {
-	t := &timerValue{svc: c.co.svc, job: goJob(what, f), period: max(period, time.Millisecond), next: c.co.now()}
-	t.job.then = t.ran
-	t.schedule()
-	return t.cancel
+	s := c.co.svc
+	t := every(c.co, goJob(what, f), max(period, time.Millisecond))
+	return func() bool { return t.cancel(s) }
 }
 
 // GiveWay lets the service handle what is queued already.

@@ -85,11 +85,13 @@ type claim struct {
 	name  string
 }
 
-// runnable is an entry of a service's run queue: a new job, a suspended coroutine, or a request that was put off.
+// runnable is an entry of a service's run queue: a suspended coroutine, a timer that is due, a request that was put off, or a
+// new job. It is small, because a batch of timers makes many.
 type runnable struct {
-	job     job
 	co      *coroutine
+	timer   *timerValue
 	message *message
+	job     *job
 }
 
 // runQueue is a FIFO queue. What has been taken is given room to again when the queue is empty, or is mostly that: a queue
@@ -389,23 +391,41 @@ func (s *Service) follow(r runnable) *coroutine {
 		}
 		return s.dispatch(r.message)
 	}
-	if t := r.job.task; t != nil && t.cancelled {
+	var task *forkedTask
+	if r.job != nil {
+		task = r.job.task
+	}
+	if task != nil && task.cancelled {
+		task.job = job{}
 		return nil
 	}
 	co := s.node.coroutines.get(s.turn.Worker)
-	co.job, co.trace = r.job, r.job.trace
+	if r.timer != nil {
+		r.timer.begin(&co.job)
+	} else {
+		co.job = *r.job
+	}
+	co.trace = co.job.trace
 	if s.renamed != nil {
 		co.job.fn = s.latest(co.job.fn)
 	}
-	if t := co.job.task; t != nil {
-		t.co = co
+	if task != nil {
+		task.co, task.job = co, job{}
 	}
 	co.begin(s)
 	return co
 }
 
 // fork queues a job to run on a coroutine of its own, after what is running now.
-func (s *Service) fork(j job) { s.runq.push(runnable{job: j}) }
+func (s *Service) fork(j job) { s.runq.push(runnable{job: &j}) }
+
+// forkTask is fork for a job that has a handle.
+func (s *Service) forkTask(j job) *forkedTask {
+	t := &forkedTask{svc: s, job: j, what: j.what}
+	t.job.task = t
+	s.runq.push(runnable{job: &t.job})
+	return t
+}
 
 // wake completes a wait: its coroutine runs after what is running now, in the order of the wake-ups. It reports false if
 // the wait was over already.
@@ -416,7 +436,7 @@ func (s *Service) wake(id waitID, value starlark.Value, err error) bool {
 	}
 	switch {
 	case w.timer != nil:
-		w.timer.due()
+		w.timer.due(s)
 		return true
 	case w.fire != nil:
 		w.fire(outcome{value: value, err: err})
@@ -474,7 +494,7 @@ func (s *Service) expire() {
 		}
 		switch {
 		case w.timer != nil:
-			w.timer.due()
+			w.timer.due(s)
 			continue
 		case w.fire != nil:
 			w.fire(outcome{late: true})

@@ -9,10 +9,19 @@ import (
 	"skynet/sched"
 )
 
-// timerValue is what skynet.timeout and skynet.every return.
+// timerValue is what skynet.timeout and skynet.every return. A service may have a million of them, so it has the size of a cache
+// line; what few timers need is in more.
 type timerValue struct {
+	id    waitID
+	trace uint64 // of the handler that set it
+	fn    starlark.Callable
+	args  starlark.Tuple
+	more  *moreTimer
+}
+
+// moreTimer is what a timer needs that fires more than once, or runs more than a function with positional arguments.
+type moreTimer struct {
 	svc    *Service
-	id     waitID
 	job    job
 	period time.Duration // 0 for a timer that fires once
 	next   sched.Time    // when a periodic timer fires next
@@ -32,18 +41,23 @@ func (t *timerValue) Attr(name string) (starlark.Value, error) {
 	if name != "cancel" {
 		return nil, nil
 	}
-	return starlark.NewBuiltin("timer.cancel", func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	return starlark.NewBuiltin("timer.cancel", func(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
 			return nil, err
 		}
-		return starlark.Bool(t.cancel()), nil
+		co, err := current(th, b)
+		if err != nil {
+			return nil, err
+		}
+		return starlark.Bool(t.cancel(co.svc)), nil
 	}), nil
 }
 
-func (t *timerValue) cancel() bool {
-	_, pending := t.svc.waits.take(t.id)
-	if t.run != nil {
-		t.run.drop()
+// cancel ends a timer of s and tells whether it was still going to fire.
+func (t *timerValue) cancel(s *Service) bool {
+	_, pending := s.waits.take(t.id)
+	if t.more != nil && t.more.run != nil {
+		t.more.run.drop()
 	}
 	return pending
 }
@@ -57,9 +71,11 @@ func skynetTimeout(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwar
 	if err := co.svc.roomForTimer(); err != nil {
 		return nil, err
 	}
-	j.trace = co.traceID()
-	t := &timerValue{svc: co.svc, job: j}
-	t.start(d, co.now())
+	t := &timerValue{trace: co.traceID(), fn: j.fn, args: j.args}
+	if len(j.kwargs) > 0 {
+		t.more = &moreTimer{job: j}
+	}
+	t.start(co.svc, d, co.now())
 	return t, nil
 }
 
@@ -76,29 +92,39 @@ func delayed(b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) 
 	return d, j, err
 }
 
-// start sets a timer. What is due at once goes through the mailbox, as in Skynet: it comes after all that is queued already.
-func (t *timerValue) start(d time.Duration, now sched.Time) {
+// start sets a timer of s. What is due at once goes through the mailbox, as in Skynet: it comes after all that is queued already.
+func (t *timerValue) start(s *Service, d time.Duration, now sched.Time) {
 	if d > 0 {
-		t.await(now.Add(d))
+		t.await(s, now.Add(d))
 		return
 	}
-	t.await(0)
-	t.svc.run(t.svc.turn, func() { t.svc.wake(t.id, nil, nil) })
+	t.await(s, 0)
+	s.run(s.turn, func() { s.wake(t.id, nil, nil) })
 }
 
 // await makes the timer's entry in the wait table.
-func (t *timerValue) await(deadline sched.Time) {
-	t.id = t.svc.addWait(timerWait, nil, nil, deadline)
-	t.svc.waits.slots[uint32(t.id)].timer = t
+func (t *timerValue) await(s *Service, deadline sched.Time) {
+	t.id = s.addWait(timerWait, nil, nil, deadline)
+	s.waits.slots[uint32(t.id)].timer = t
 }
 
-// due is called, in a turn of the service, when the time has come.
-func (t *timerValue) due() {
-	if t.period > 0 {
+// due is called, in a turn of its service, when the time has come.
+func (t *timerValue) due(s *Service) {
+	if t.more != nil && t.more.period > 0 {
 		t.tick()
 	} else {
-		t.svc.fork(t.job)
+		s.runq.push(runnable{timer: t})
 	}
+}
+
+// begin makes j, which is empty, the job of a timer that fires once.
+func (t *timerValue) begin(j *job) {
+	if t.more != nil {
+		*j = t.more.job
+	} else {
+		j.fn, j.args, j.what = t.fn, t.args, t.fn.Name()
+	}
+	j.trace = t.trace
 }
 
 // skynetEvery runs a function periodically, the first time after one period. The times are those of a clock: a late firing
@@ -114,38 +140,41 @@ func skynetEvery(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs
 	if err := co.svc.roomForTimer(); err != nil {
 		return nil, err
 	}
-	t := &timerValue{svc: co.svc, job: j, period: d, next: co.now()}
-	t.job.then = t.ran
+	return every(co, j, d), nil
+}
+
+// every sets a periodic timer.
+func every(co *coroutine, j job, period time.Duration) *timerValue {
+	t := &timerValue{more: &moreTimer{svc: co.svc, job: j, period: period, next: co.now()}}
+	t.more.job.then = t.more.ran
 	t.schedule()
-	return t, nil
+	return t
 }
 
 // schedule sets a periodic timer to its next time that has not passed.
 func (t *timerValue) schedule() {
-	t.next = t.next.Add(t.period)
-	if behind := t.svc.turn.Now.Sub(t.next); behind >= 0 {
-		t.next = t.next.Add((behind/t.period + 1) * t.period)
+	m := t.more
+	m.next = m.next.Add(m.period)
+	if behind := m.svc.turn.Now.Sub(m.next); behind >= 0 {
+		m.next = m.next.Add((behind/m.period + 1) * m.period)
 	}
-	t.await(t.next)
+	t.await(m.svc, m.next)
 }
 
 func (t *timerValue) tick() {
 	t.schedule()
-	if !t.busy {
-		t.busy = true
-		t.job.trace = t.svc.node.nextTrace()
-		j := t.job
-		t.run = &forkedTask{svc: t.svc, what: j.what}
-		j.task = t.run
-		t.svc.fork(j)
+	if m := t.more; !m.busy {
+		m.busy = true
+		m.job.trace = m.svc.node.nextTrace()
+		m.run = m.svc.forkTask(m.job)
 	}
 }
 
 // ran is told how a run ended; a failure does not end the timer.
-func (t *timerValue) ran(_ starlark.Value, err error) {
-	t.busy = false
+func (m *moreTimer) ran(_ starlark.Value, err error) {
+	m.busy = false
 	if err != nil && err != errKilled {
-		t.svc.logFailure(marks(0, t.job.trace), t.job.what, err)
+		m.svc.logFailure(marks(0, m.job.trace), m.job.what, err)
 	}
 }
 
