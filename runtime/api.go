@@ -363,7 +363,11 @@ func callable(b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple)
 	if !ok {
 		return job{}, fmt.Errorf("%s: got %s, want a function", b.Name(), args[0].Type())
 	}
-	return job{fn: fn, args: args[1:], kwargs: kwargs, what: fn.Name()}, nil
+	j := job{fn: fn, kwargs: kwargs, what: fn.Name()}
+	if len(args) > 1 { // else nil, which keeps no array of arguments
+		j.args = args[1:]
+	}
+	return j, nil
 }
 
 // skynetWait parks the coroutine under a token until wakeup(token); it returns True, or False if the timeout came first.

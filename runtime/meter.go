@@ -163,7 +163,7 @@ func (s *Service) weigh(scale *weigh.Scale) int64 {
 	s.mail.mu.Lock()
 	total := s.mail.bytes
 	s.mail.mu.Unlock()
-	total += int64(len(s.waits.slots)) * waitSize
+	total += int64(s.waits.size()) * waitSize
 	return total + scale.Weigh(s.state()) + s.weighLocals(scale)
 }
 

@@ -105,7 +105,7 @@ func (t *timerValue) start(s *Service, d time.Duration, now sched.Time) {
 // await makes the timer's entry in the wait table.
 func (t *timerValue) await(s *Service, deadline sched.Time) {
 	t.id = s.addWait(timerWait, nil, nil, deadline)
-	s.waits.slots[uint32(t.id)].timer = t
+	s.waits.slot(uint32(t.id)).timer = t
 }
 
 // due is called, in a turn of its service, when the time has come.
