@@ -116,7 +116,8 @@ func goJob(what string, f func(*Context) error) job {
 // time; it may be called in any later turn of the service.
 func (c *Context) After(d time.Duration, what string, f func(*Context) error) (cancel func() bool) {
 	s := c.co.svc
-	t := &timerValue{trace: c.co.traceID(), more: &moreTimer{job: goJob(what, f)}}
+	t := &timerValue{more: &moreTimer{job: goJob(what, f)}}
+	t.more.job.trace = c.co.traceID()
 	t.start(s, d, c.co.now())
 	return func() bool { return t.cancel(s) }
 }

@@ -72,7 +72,6 @@ func (q *deadlines) push(d due) {
 		}
 		q.near = q.near[:0]
 		q.far = append(q.far, s)
-		q.refill()
 	}
 }
 
@@ -98,13 +97,14 @@ func (q *deadlines) pushFar(d due) {
 	}
 }
 
-// first is the entry that comes out next, nil if there is none. It is valid until the next push or pop.
-func (q *deadlines) first() *due {
-	if len(q.near) == 0 {
+// first is the entry that comes out next, nil if there is none. It is valid until the next push or pop. Entries that are not
+// wanted are left out on the way, some of them.
+func (q *deadlines) first(wanted func(due) bool) *due {
+	for len(q.near) == 0 {
 		if len(q.far) == 0 {
 			return nil
 		}
-		q.refill()
+		q.refill(wanted)
 	}
 	return &q.near[0]
 }
@@ -120,21 +120,23 @@ func (q *deadlines) pop() {
 	}
 }
 
-// refill makes near, which is empty, of the last segment.
-func (q *deadlines) refill() {
-	for len(q.near) == 0 {
-		last := len(q.far) - 1
-		s := q.far[last]
-		q.far[last] = segment{}
-		q.far = q.far[:last]
-		if s.n > nearMax && s.latest > s.from {
-			q.far = append(q.far, q.divide(s)...)
-			continue
-		}
-		q.drain(&s, func(d due) { q.near = append(q.near, d) })
-		q.order()
+// refill makes near, which is empty, of the last segment. It asks for each entry whether it is wanted, one right after the other:
+// so what the entries are about is read into the cache side by side.
+func (q *deadlines) refill(wanted func(due) bool) {
+	last := len(q.far) - 1
+	s := q.far[last]
+	q.far[last] = segment{}
+	q.far = q.far[:last]
+	if s.n > nearMax && s.latest > s.from {
+		q.far = append(q.far, q.divide(s)...)
+		return
 	}
-	if len(q.far) == 0 {
+	q.drain(&s, func(d due) { q.near = append(q.near, d) })
+	n := len(q.near)
+	q.near = slices.DeleteFunc(q.near, func(d due) bool { return !wanted(d) })
+	q.len -= n - len(q.near)
+	q.order()
+	if last == 0 {
 		q.parts, q.spare = nil, nil
 	}
 }
@@ -161,14 +163,14 @@ func (q *deadlines) divide(s segment) []segment {
 }
 
 // keep removes the entries that are not wanted.
-func (q *deadlines) keep(wanted func(*due) bool) {
-	q.near = slices.DeleteFunc(q.near, func(d due) bool { return !wanted(&d) })
+func (q *deadlines) keep(wanted func(due) bool) {
+	q.near = slices.DeleteFunc(q.near, func(d due) bool { return !wanted(d) })
 	q.order()
 	q.len = len(q.near)
 	for i := range q.far {
 		s := segment{from: q.far[i].from}
 		q.drain(&q.far[i], func(d due) {
-			if wanted(&d) {
+			if wanted(d) {
 				q.add(&s, d)
 			}
 		})

@@ -16,17 +16,20 @@ type timerValue struct {
 	trace uint64 // of the handler that set it
 	fn    starlark.Callable
 	args  starlark.Tuple
-	more  *moreTimer
+	more  *moreTimer // nil if it calls fn with args once, and that is all
 }
 
 // moreTimer is what a timer needs that fires more than once, or runs more than a function with positional arguments.
 type moreTimer struct {
+	job job
+
+	// Of a periodic timer.
 	svc    *Service
-	job    job
-	period time.Duration // 0 for a timer that fires once
-	next   sched.Time    // when a periodic timer fires next
-	busy   bool          // the run of the last firing is not over
-	run    *forkedTask   // the last run of a periodic timer
+	tick   func(outcome)
+	period time.Duration
+	next   sched.Time  // when it fires next
+	busy   bool        // the run of the last firing is not over
+	run    *forkedTask // the last run
 }
 
 func (t *timerValue) String() string        { return "timer" }
@@ -73,6 +76,7 @@ func skynetTimeout(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwar
 	}
 	t := &timerValue{trace: co.traceID(), fn: j.fn, args: j.args}
 	if len(j.kwargs) > 0 {
+		j.trace = t.trace
 		t.more = &moreTimer{job: j}
 	}
 	t.start(co.svc, d, co.now())
@@ -92,39 +96,18 @@ func delayed(b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) 
 	return d, j, err
 }
 
-// start sets a timer of s. What is due at once goes through the mailbox, as in Skynet: it comes after all that is queued already.
+// start sets a timer of s that fires once. What is due at once goes through the mailbox, as in Skynet: it comes after all that is
+// queued already.
 func (t *timerValue) start(s *Service, d time.Duration, now sched.Time) {
+	var deadline sched.Time
 	if d > 0 {
-		t.await(s, now.Add(d))
-		return
+		deadline = now.Add(d)
 	}
-	t.await(s, 0)
-	s.run(s.turn, func() { s.wake(t.id, nil, nil) })
-}
-
-// await makes the timer's entry in the wait table.
-func (t *timerValue) await(s *Service, deadline sched.Time) {
 	t.id = s.addWait(timerWait, nil, nil, deadline)
 	s.waits.slot(uint32(t.id)).timer = t
-}
-
-// due is called, in a turn of its service, when the time has come.
-func (t *timerValue) due(s *Service) {
-	if t.more != nil && t.more.period > 0 {
-		t.tick()
-	} else {
-		s.runq.push(runnable{timer: t})
+	if d <= 0 {
+		s.run(s.turn, func() { s.wake(t.id, nil, nil) })
 	}
-}
-
-// begin makes j, which is empty, the job of a timer that fires once.
-func (t *timerValue) begin(j *job) {
-	if t.more != nil {
-		*j = t.more.job
-	} else {
-		j.fn, j.args, j.what = t.fn, t.args, t.fn.Name()
-	}
-	j.trace = t.trace
 }
 
 // skynetEvery runs a function periodically, the first time after one period. The times are those of a clock: a late firing
@@ -145,8 +128,10 @@ func skynetEvery(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs
 
 // every sets a periodic timer.
 func every(co *coroutine, j job, period time.Duration) *timerValue {
-	t := &timerValue{more: &moreTimer{svc: co.svc, job: j, period: period, next: co.now()}}
-	t.more.job.then = t.more.ran
+	m := &moreTimer{svc: co.svc, job: j, period: period, next: co.now()}
+	t := &timerValue{more: m}
+	m.job.then = m.ran
+	m.tick = func(outcome) { t.tick() }
 	t.schedule()
 	return t
 }
@@ -158,7 +143,7 @@ func (t *timerValue) schedule() {
 	if behind := m.svc.turn.Now.Sub(m.next); behind >= 0 {
 		m.next = m.next.Add((behind/m.period + 1) * m.period)
 	}
-	t.await(m.svc, m.next)
+	t.id = m.svc.addWait(timerWait, nil, m.tick, m.next)
 }
 
 func (t *timerValue) tick() {

@@ -30,7 +30,7 @@ const pageSize = 1024
 type waiter struct {
 	co    *coroutine    // resumed at completion …
 	fire  func(outcome) // … or called, for waits without a coroutine …
-	timer *timerValue   // … or due
+	timer *timerValue   // … or run, as a timer that fires once
 }
 
 type wait struct {
@@ -42,7 +42,7 @@ type wait struct {
 }
 
 // id names the wait that d is the deadline of.
-func (d *due) id() waitID { return waitID(d.gen)<<32 | waitID(d.slot) }
+func (d due) id() waitID { return waitID(d.gen)<<32 | waitID(d.slot) }
 
 // waitKind says what an entry awaits, as far as limits count it.
 type waitKind uint8
@@ -135,7 +135,7 @@ func (w *waits) take(id waitID) (entry waiter, ok bool) {
 	timed := s.timed
 	w.remove(s, uint32(id))
 	if timed && w.due.len > 2*w.timed+slack {
-		w.due.keep(func(d *due) bool { return w.find(d.id()) != nil })
+		w.due.keep(w.pending)
 	}
 	return entry, true
 }
@@ -164,17 +164,21 @@ func (w *waits) holds(id waitID, co *coroutine) bool {
 
 // first is the first entry that has a deadline, and that, or nil.
 func (w *waits) first() (*wait, *due) {
-	for {
-		d := w.due.first()
+	for w.due.len > 0 {
+		d := w.due.first(w.pending)
 		if d == nil {
-			return nil, nil
+			break
 		}
 		if s := w.find(d.id()); s != nil {
 			return s, d
 		}
 		w.due.pop()
 	}
+	return nil, nil
 }
+
+// pending tells whether the wait of a deadline is not over.
+func (w *waits) pending(d due) bool { return w.find(d.id()) != nil }
 
 // earliest is the first deadline, or 0.
 func (w *waits) earliest() sched.Time {
