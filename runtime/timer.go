@@ -67,33 +67,32 @@ func (t *timerValue) cancel(s *Service) bool {
 
 // skynetTimeout runs a function later; the result has cancel().
 func skynetTimeout(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	d, j, err := delayed(b, args, kwargs)
+	d, fn, args, err := delayed(b, args)
 	if err != nil {
 		return nil, err
 	}
 	if err := co.svc.roomForTimer(); err != nil {
 		return nil, err
 	}
-	t := &timerValue{trace: co.traceID(), fn: j.fn, args: j.args}
-	if len(j.kwargs) > 0 {
-		j.trace = t.trace
-		t.more = &moreTimer{job: j}
+	t := &timerValue{trace: co.traceID(), fn: fn, args: args}
+	if len(kwargs) > 0 {
+		t.more = &moreTimer{job: job{fn: fn, args: args, kwargs: kwargs, what: fn.Name(), trace: t.trace}}
 	}
 	t.start(co.svc, d, co.now())
 	return t, nil
 }
 
-// delayed takes a duration and what to run off the arguments.
-func delayed(b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (time.Duration, job, error) {
+// delayed takes the duration and the function off d, f, *args.
+func delayed(b *starlark.Builtin, args starlark.Tuple) (time.Duration, starlark.Callable, starlark.Tuple, error) {
 	if len(args) < 2 {
-		return 0, job{}, fmt.Errorf("%s: got %d arguments, want a duration and a function", b.Name(), len(args))
+		return 0, nil, nil, fmt.Errorf("%s: got %d arguments, want a duration and a function", b.Name(), len(args))
 	}
 	d, err := Duration(args[0])
 	if err != nil {
-		return 0, job{}, fmt.Errorf("%s: %w", b.Name(), err)
+		return 0, nil, nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
-	j, err := callable(b, args[1:], kwargs)
-	return d, j, err
+	fn, args, err := function(b, args[1:])
+	return d, fn, args, err
 }
 
 // start sets a timer of s that fires once. What is due at once goes through the mailbox, as in Skynet: it comes after all that is
@@ -113,7 +112,7 @@ func (t *timerValue) start(s *Service, d time.Duration, now sched.Time) {
 // skynetEvery runs a function periodically, the first time after one period. The times are those of a clock: a late firing
 // does not move the next one. A firing while the function still runs is left out.
 func skynetEvery(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	d, j, err := delayed(b, args, kwargs)
+	d, fn, args, err := delayed(b, args)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +122,7 @@ func skynetEvery(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs
 	if err := co.svc.roomForTimer(); err != nil {
 		return nil, err
 	}
-	return every(co, j, d), nil
+	return every(co, job{fn: fn, args: args, kwargs: kwargs, what: fn.Name()}, d), nil
 }
 
 // every sets a periodic timer.
