@@ -10,17 +10,20 @@ import (
 //
 // The first of them are in a heap that fits into the cache of a processor. All others lie unsorted in segments of time; when
 // the heap is empty it gets the entries of the next one. A segment is divided when it has many entries and when its turn
-// comes, so an entry is moved two or three times, along with its neighbours, however many there are. In one heap a million
-// of them cost twice as much.
+// comes, so an entry is moved two or three times, along with its neighbours, however many there are. An entry cannot be
+// removed; what is not wanted any more is left out when it is met, or by sweep.
 //
 // The zero value is empty.
 type deadlines struct {
 	near  []due     // a heap of four children each
 	room  int       // how many near may hold, if that is more than nearMax
 	far   []segment // a stack: the latest first. near has all before the last one
-	parts []segment // for divide
-	spare *block
 	len   int
+	swept int // where sweep goes on
+
+	parts  []segment // for divide
+	spare  *block    // blocks to be used again
+	spares int
 }
 
 // due says when a wait of the table is over by itself. It holds no pointer, so the garbage collector need not look at it.
@@ -54,6 +57,7 @@ const (
 	partSize   = 256    // what a part should have when a segment is divided
 	maxParts   = 64     // into so many at the most
 	segmentMax = 16_384 // one that has more is divided: so no division takes more than 0.2 ms
+	maxSpares  = 1024   // half a MB
 )
 
 // push puts d in.
@@ -132,21 +136,10 @@ func (q *deadlines) refill(wanted func(due) bool) {
 		return
 	}
 	q.drain(&s, func(d due) { q.near = append(q.near, d) })
-	n := len(q.near)
-	q.near = slices.DeleteFunc(q.near, func(d due) bool { return !wanted(d) })
-	q.len -= n - len(q.near)
-	q.order()
+	q.sweepNear(wanted)
 	if last == 0 {
-		q.parts, q.spare = nil, nil
+		q.parts, q.spare, q.spares = nil, nil, 0
 	}
-}
-
-// order makes near a heap.
-func (q *deadlines) order() {
-	for i := (len(q.near)+2)/4 - 1; i >= 0; i-- {
-		q.down(i, q.near[i])
-	}
-	q.room = 2 * len(q.near) // or, if all are equal, it would be divided at each push, in vain
 }
 
 // divide makes segments of the same length of s, the latest first, without those that have no entry. The result is valid
@@ -162,22 +155,42 @@ func (q *deadlines) divide(s segment) []segment {
 	return slices.DeleteFunc(q.parts, func(s segment) bool { return s.n == 0 })
 }
 
-// keep removes the entries that are not wanted.
-func (q *deadlines) keep(wanted func(due) bool) {
-	q.near = slices.DeleteFunc(q.near, func(d due) bool { return !wanted(d) })
-	q.order()
-	q.len = len(q.near)
-	for i := range q.far {
-		s := segment{from: q.far[i].from}
-		q.drain(&q.far[i], func(d due) {
+// sweep leaves out the entries that are not wanted in one segment after the other, and in near, until it has looked at some
+// thousands or is at the end; the next call goes on there.
+func (q *deadlines) sweep(wanted func(due) bool) {
+	for seen := 0; seen < segmentMax; q.swept++ {
+		if q.swept >= len(q.far) {
+			q.swept = 0
+			q.sweepNear(wanted)
+			return
+		}
+		old := &q.far[q.swept]
+		s := segment{from: old.from}
+		seen += old.n + 1
+		q.len -= old.n
+		q.drain(old, func(d due) {
 			if wanted(d) {
 				q.add(&s, d)
 			}
 		})
-		q.far[i] = s
 		q.len += s.n
+		*old = s
+		if s.n == 0 {
+			q.far = slices.Delete(q.far, q.swept, q.swept+1)
+			q.swept--
+		}
 	}
-	q.far = slices.DeleteFunc(q.far, func(s segment) bool { return s.n == 0 })
+}
+
+// sweepNear leaves out the entries of near that are not wanted, and makes it a heap.
+func (q *deadlines) sweepNear(wanted func(due) bool) {
+	q.len -= len(q.near)
+	q.near = slices.DeleteFunc(q.near, func(d due) bool { return !wanted(d) })
+	q.len += len(q.near)
+	for i := (len(q.near)+2)/4 - 1; i >= 0; i-- {
+		q.down(i, q.near[i])
+	}
+	q.room = 2 * len(q.near) // or, if all are equal, it would be divided at each push, in vain
 }
 
 // add puts d at the end of a segment.
@@ -186,6 +199,7 @@ func (q *deadlines) add(s *segment, d due) {
 	if b == nil || b.n == len(b.dues) {
 		if b = q.spare; b != nil {
 			q.spare, b.next = b.next, nil
+			q.spares--
 		} else {
 			b = new(block)
 		}
@@ -209,7 +223,10 @@ func (q *deadlines) drain(s *segment, f func(due)) {
 			f(b.dues[i])
 		}
 		next := b.next
-		b.n, b.next, q.spare = 0, q.spare, b
+		if q.spares < maxSpares {
+			b.n, b.next, q.spare = 0, q.spare, b
+			q.spares++
+		}
 		b = next
 	}
 	s.first, s.last, s.n = nil, nil, 0

@@ -12,8 +12,8 @@ import (
 type waitID uint64
 
 // waits holds everything a service waits for: replies, alarms, wake-ups. Slots are reused, so that a call costs no
-// allocation. A deadline stays in the queue when its wait is over otherwise, until it comes or there are more of that kind than of
-// others: so what is added and taken, as the deadline of a call, touches the end of the queue only.
+// allocation. The deadline of a wait that is over stays in the queue until it comes, or until there are more such ones than
+// others: so the queue need not know where each lies, and moves them without a look at their slots.
 type waits struct {
 	pages [][]wait // of pageSize each; the last one grows up to that
 	free  []uint32 // indices of free slots
@@ -135,7 +135,7 @@ func (w *waits) take(id waitID) (entry waiter, ok bool) {
 	timed := s.timed
 	w.remove(s, uint32(id))
 	if timed && w.due.len > 2*w.timed+slack {
-		w.due.keep(w.pending)
+		w.due.sweep(w.pending)
 	}
 	return entry, true
 }
