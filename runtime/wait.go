@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"slices"
+
 	"go.starlark.net/starlark"
 
 	"skynet/sched"
@@ -24,7 +26,7 @@ type waits struct {
 }
 
 // pageSize is how many slots lie together: a table that grows is not copied.
-const pageSize = 1024
+const pageSize = 4096
 
 // waiter is who hears that a wait is over.
 type waiter struct {
@@ -115,12 +117,12 @@ func (w *waits) size() int {
 
 // find is the entry id names, nil if it is gone.
 func (w *waits) find(id waitID) *wait {
-	i := uint32(id)
-	if i/pageSize >= uint32(len(w.pages)) || i%pageSize >= uint32(len(w.pages[i/pageSize])) {
-		return nil
-	}
-	if s := w.slot(i); s.used && s.gen == uint32(id>>32) {
-		return s
+	if p := uint32(id) / pageSize; p < uint32(len(w.pages)) {
+		if i, page := uint32(id)%pageSize, w.pages[p]; i < uint32(len(page)) {
+			if s := &page[i]; s.used && s.gen == uint32(id>>32) {
+				return s
+			}
+		}
 	}
 	return nil
 }
@@ -150,6 +152,9 @@ func (w *waits) remove(s *wait, i uint32) {
 	}
 	s.used, s.waiter = false, waiter{}
 	w.count[s.kind]--
+	if len(w.free) == cap(w.free) {
+		w.free = slices.Grow(w.free, len(w.free)+1) // append would copy a long list several times as often
+	}
 	w.free = append(w.free, i)
 }
 
