@@ -124,6 +124,18 @@ func (q *deadlines) pop() {
 	}
 }
 
+// undo removes the deadline of a wait if it is where a push has put it last: as that of a call, which is most often answered
+// before anything else is awaited.
+func (q *deadlines) undo(id waitID) bool {
+	last := len(q.near) - 1
+	if last < 0 || q.near[last].id() != id {
+		return false
+	}
+	q.near = q.near[:last]
+	q.len--
+	return true
+}
+
 // refill makes near, which is empty, of the last segment. It asks for each entry whether it is wanted, one right after the other:
 // so what the entries are about is read into the cache side by side.
 func (q *deadlines) refill(wanted func(due) bool) {

@@ -136,7 +136,7 @@ func (w *waits) take(id waitID) (entry waiter, ok bool) {
 	entry = s.waiter
 	timed := s.timed
 	w.remove(s, uint32(id))
-	if timed && w.due.len > 2*w.timed+slack {
+	if timed && !w.due.undo(id) && w.due.len > 2*w.timed+slack {
 		w.due.sweep(w.pending)
 	}
 	return entry, true
