@@ -356,14 +356,26 @@ func (co *coroutine) now() sched.Time {
 
 // callable makes a job of f, *args, **kwargs.
 func callable(b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (job, error) {
+	fn, args, err := function(b, args)
+	if err != nil {
+		return job{}, err
+	}
+	return job{fn: fn, args: args, kwargs: kwargs, what: fn.Name()}, nil
+}
+
+// function takes the function off f, *args.
+func function(b *starlark.Builtin, args starlark.Tuple) (starlark.Callable, starlark.Tuple, error) {
 	if len(args) == 0 {
-		return job{}, fmt.Errorf("%s: got no arguments, want a function", b.Name())
+		return nil, nil, fmt.Errorf("%s: got no arguments, want a function", b.Name())
 	}
 	fn, ok := args[0].(starlark.Callable)
 	if !ok {
-		return job{}, fmt.Errorf("%s: got %s, want a function", b.Name(), args[0].Type())
+		return nil, nil, fmt.Errorf("%s: got %s, want a function", b.Name(), args[0].Type())
 	}
-	return job{fn: fn, args: args[1:], kwargs: kwargs, what: fn.Name()}, nil
+	if len(args) == 1 {
+		return fn, nil, nil // an empty slice would keep the array of the arguments
+	}
+	return fn, args[1:], nil
 }
 
 // skynetWait parks the coroutine under a token until wakeup(token); it returns True, or False if the timeout came first.

@@ -129,22 +129,23 @@ func goJob(what string, f func(*Context) error) job {
 // time; it may be called in any later turn of the service. It fails, with [Overload] and without a timer, if the service has
 // as many as its limit timers.
 func (c *Context) After(d time.Duration, what string, f func(*Context) error) (cancel func() bool, err error) {
-	t, err := c.co.after(d, goJob(what, f))
-	if err != nil {
+	s, t := c.co.svc, &timerValue{more: &moreTimer{job: goJob(what, f)}}
+	if err := c.co.after(d, t); err != nil {
 		return nil, err
 	}
-	return t.cancel, nil
+	return func() bool { return t.cancel(s) }, nil
 }
 
 // Every is skynet.every: it runs f each period (at least 1 ms), the first time after one period, unless it still runs. A failure
 // of f is logged and does not end it. What it returns ends it and reports whether it was still going to run; f may call it. It
 // fails as [Context.After] does.
 func (c *Context) Every(period time.Duration, what string, f func(*Context) error) (cancel func() bool, err error) {
+	s := c.co.svc
 	t, err := c.co.every(max(period, time.Millisecond), goJob(what, f))
 	if err != nil {
 		return nil, err
 	}
-	return t.cancel, nil
+	return func() bool { return t.cancel(s) }, nil
 }
 
 // GiveWay lets the service handle what is queued already.

@@ -146,7 +146,7 @@ func newCoroutine() *coroutine {
 }
 
 func (co *coroutine) newThread() {
-	co.thread = &starlark.Thread{Print: printToLog, Load: loadFromCoroutine, OnMaxSteps: onMaxSteps}
+	co.thread = &starlark.Thread{Print: printToLog, Load: loadFromCoroutine, OnMaxSteps: co.onMaxSteps}
 	co.thread.SetLocal(coroutineKey, co)
 	co.charged = 0
 }
@@ -277,8 +277,7 @@ func (co *coroutine) charge() {
 
 // onMaxSteps is called by the interpreter now and then, to look at the handler's values and to take samples, and when a slice
 // of steps is used up: then the worker is handed back, or the handler is stopped if that was the last slice of its budget.
-func onMaxSteps(th *starlark.Thread) {
-	co := th.Local(coroutineKey).(*coroutine)
+func (co *coroutine) onMaxSteps(th *starlark.Thread) {
 	if co.fresh {
 		co.arm()
 	}

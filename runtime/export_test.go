@@ -8,7 +8,7 @@ import (
 )
 
 // Beats is how many heartbeats of the node's links are set. It must be called in simulation, while no turn runs.
-func (n *Node) Beats() int { return len(n.cluster.svc.waits.heap) }
+func (n *Node) Beats() int { return n.cluster.svc.waits.timed }
 
 // Exported is how many names of the node's services other nodes can call.
 func (n *Node) Exported() (count int) {

@@ -13,9 +13,10 @@ var errCancelled = errors.New("cancelled")
 // forkedTask is the handle of a forked coroutine: what skynet.fork returns.
 type forkedTask struct {
 	svc       *Service
-	what      string
+	job       job        // what it is going to do, until it begins
 	co        *coroutine // nil before it begins and after it has ended
-	cancelled bool       // before it began
+	what      string
+	cancelled bool // before it began
 	ended     bool
 }
 
@@ -93,7 +94,7 @@ func skynetCancel(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwarg
 	case *forkedTask:
 		return v.cancel(co)
 	case *timerValue:
-		return starlark.Bool(v.cancel()), nil
+		return starlark.Bool(v.cancel(co.svc)), nil
 	case starlark.Int:
 		if n, ok := v.Uint64(); ok {
 			return co.svc.cancelNumber(co, n)
@@ -120,7 +121,5 @@ func skynetFork(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 		return nil, err
 	}
 	j.trace = co.traceID()
-	j.task = &forkedTask{svc: co.svc, what: j.what}
-	co.svc.fork(j)
-	return j.task, nil
+	return co.svc.forkTask(j), nil
 }

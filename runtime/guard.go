@@ -18,8 +18,8 @@ import (
 // sees the former. A value that begins to double after the first thousands of steps of a handler may not be seen in time.
 
 const (
-	// A handler that ends, or blocks, within firstLook steps pays nothing.
-	firstLook = 16
+	// A handler that ends, or blocks, within firstLook steps pays nothing: to count something down and compare it takes 18.
+	firstLook = 20
 	// While the locals are small, looks are denseLook steps apart; a local that doubles in each turn of a loop of seven
 	// steps has then grown 10,000-fold. With a heap watch, after denseSteps the distance doubles with each look, up to a
 	// slice, until something grows again.

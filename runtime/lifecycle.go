@@ -225,8 +225,11 @@ func (s *Service) unwind() {
 	s.parked = nil
 }
 
-// drop tells who waits for a job that it will never run.
+// drop tells who waits for a job, if there is one, that it will never run.
 func (j *job) drop() {
+	if j == nil {
+		return
+	}
 	if j.task != nil {
 		j.task.ended = true
 	}

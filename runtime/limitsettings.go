@@ -43,7 +43,7 @@ func LimitSettings() []LimitSetting {
 		cpuSetting(),
 		sizeSetting("memory", "A service whose state is estimated to hold more ends, and all who wait for it are answered; 0 is no bound. Small: it ends at a burst. Large: it may take the memory of the others.",
 			0, func(l *Limits) *int64 { return &l.Memory }),
-		countSetting("timers", "timers", "Pending `timeout`s and `every`s of a service, in Go too; one more is an error. Small: work cannot be put off. Large: a leak takes 200 bytes and its arguments for each.",
+		countSetting("timers", "timers", "Pending `timeout`s and `every`s of a service, in Go too; one more is an error. Small: work cannot be put off. Large: a leak takes 130 bytes and its arguments for each.",
 			1, 1<<30, func(l *Limits) *int { return &l.Timers }),
 		countSetting("calls", "calls", "Calls of a service that wait for a reply; one more is an error. Small: few requests at a time. Large: each takes some 10 KB while it waits.",
 			1, 1<<30, func(l *Limits) *int { return &l.Calls }),

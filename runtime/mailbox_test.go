@@ -305,7 +305,7 @@ func (p *mailboxPair) step(op int, session uint64) {
 				requests, bytes = requests+1, bytes+e.size
 			}
 		}
-		p.compare("requests without a sender", fmt.Sprint(t.requests, t.bytes, len(t.deadlines.heap)), fmt.Sprint(requests, bytes, requests))
+		p.compare("requests without a sender", fmt.Sprint(t.requests, t.bytes, t.deadlines.timed), fmt.Sprint(requests, bytes, requests))
 	}
 	if len(p.m.blocked) > 0 && len(p.m.putOff) == 0 && !slices.ContainsFunc(p.m.queue, func(e entry) bool { return e.size >= 0 }) {
 		p.report = "senders wait for room in a mailbox without a request: nothing would let them in"

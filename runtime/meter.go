@@ -155,7 +155,7 @@ func (m *meter) stop() {
 }
 
 // waitSize is what an entry of the wait table takes: a timer, a call.
-const waitSize = 160
+const waitSize = 128
 
 // weigh estimates, on a new scale, the bytes that the service's state holds: its globals, the local variables of its suspended
 // handlers, and what waits in its mailbox. It must be called in a turn of the service, or while no worker runs.
@@ -166,7 +166,7 @@ func (s *Service) weigh(scale *weigh.Scale) int64 {
 		total += t.bytes
 	}
 	s.mail.mu.Unlock()
-	total += int64(len(s.waits.slots)) * waitSize
+	total += int64(s.waits.size()) * waitSize
 	return total + scale.Weigh(s.state()) + s.weighLocals(scale)
 }
 

@@ -182,7 +182,7 @@ func (b *mailbox) discharge(e *blockedSend) {
 	t.requests--
 	t.bytes -= int64(e.m.size)
 	t.deadlines.take(e.due)
-	if t.requests == 0 && len(t.deadlines.slots) > 1024 { // a burst is over
+	if t.requests == 0 && t.deadlines.size() > 1024 { // a burst is over
 		t.deadlines = waits{}
 	}
 }

@@ -84,11 +84,13 @@ type claim struct {
 	name  string
 }
 
-// runnable is an entry of a service's run queue: a new job, a suspended coroutine, or a request that was put off.
+// runnable is an entry of a service's run queue: a suspended coroutine, a timer that has nothing more, a request that was put
+// off, or a new job. It is small, because a batch of timers makes many.
 type runnable struct {
-	job     job
 	co      *coroutine
+	timer   *timerValue
 	message *message
+	job     *job
 }
 
 // runQueue is a FIFO queue. What has been taken is given room to again when the queue is empty, or is mostly that: a queue
@@ -388,23 +390,41 @@ func (s *Service) follow(r runnable) *coroutine {
 		}
 		return s.dispatch(r.message)
 	}
-	if t := r.job.task; t != nil && t.cancelled {
+	var task *forkedTask
+	if r.job != nil {
+		task = r.job.task
+	}
+	if task != nil && task.cancelled {
+		task.job = job{}
 		return nil
 	}
 	co := s.node.coroutines.get(s.turn.Worker)
-	co.job, co.trace = r.job, r.job.trace
+	if t := r.timer; t != nil {
+		co.job.fn, co.job.args, co.job.what, co.job.trace = t.fn, t.args, t.fn.Name(), t.trace
+	} else {
+		co.job = *r.job
+	}
+	co.trace = co.job.trace
 	if s.renamed != nil {
 		co.job.fn = s.latest(co.job.fn)
 	}
-	if t := co.job.task; t != nil {
-		t.co = co
+	if task != nil {
+		task.co, task.job = co, job{}
 	}
 	co.begin(s)
 	return co
 }
 
 // fork queues a job to run on a coroutine of its own, after what is running now.
-func (s *Service) fork(j job) { s.runq.push(runnable{job: j}) }
+func (s *Service) fork(j job) { s.runq.push(runnable{job: &j}) }
+
+// forkTask is fork for a job that has a handle.
+func (s *Service) forkTask(j job) *forkedTask {
+	t := &forkedTask{svc: s, job: j, what: j.what}
+	t.job.task = t
+	s.runq.push(runnable{job: &t.job})
+	return t
+}
 
 // wake completes a wait: its coroutine runs after what is running now, in the order of the wake-ups. It reports false if
 // the wait was over already.
@@ -415,7 +435,8 @@ func (s *Service) wake(id waitID, value starlark.Value, err error) bool {
 	}
 	switch {
 	case w.timer != nil:
-		w.timer.due()
+		s.runq.push(runnable{timer: w.timer})
+		s.settle(s.runq.len() - 1)
 		return true
 	case w.fire != nil:
 		w.fire(outcome{value: value, err: err})
@@ -455,25 +476,42 @@ func (s *Service) setAlarm(at sched.Time) {
 	s.alarm.Reset(at)
 }
 
-// expireBatch is how many waits expire before the service looks into its mailbox again.
-const expireBatch = 256
+// maxExpire is how many waits expire before the service looks into its mailbox again.
+const maxExpire = 256
 
 // expire completes the waits whose deadline has passed, in order of their deadlines, and sets the alarm to the next one.
 func (s *Service) expire() {
 	now := s.node.sched.Now()
-	for n := 0; s.phase != ending; n++ {
-		if n == expireBatch {
-			s.alarmAt = now
-			s.post(s.turn, &message{kind: tick})
-			return
+	first := s.runq.len()
+	more := s.expireBatch(now)
+	s.settle(first)
+	if more {
+		s.alarmAt = now
+		s.post(s.turn, &message{kind: tick})
+		return
+	}
+	at := s.waits.earliest()
+	if next := s.chase(now); next != 0 && (at == 0 || next < at) {
+		at = next
+	}
+	if at != 0 && (s.alarmAt == 0 || at < s.alarmAt) {
+		s.setAlarm(at)
+	}
+}
+
+// expireBatch completes waits whose deadline has passed; it reports whether there may be more.
+func (s *Service) expireBatch(now sched.Time) bool {
+	for range maxExpire {
+		if s.phase == ending {
+			return false
 		}
 		w, ok := s.waits.expired(now)
 		if !ok {
-			break
+			return false
 		}
 		switch {
 		case w.timer != nil:
-			w.timer.due()
+			s.runq.push(runnable{timer: w.timer})
 			continue
 		case w.fire != nil:
 			w.fire(outcome{late: true})
@@ -488,12 +526,17 @@ func (s *Service) expire() {
 		}
 		s.runq.push(runnable{co: w.co})
 	}
-	at := s.waits.earliest()
-	if next := s.chase(now); next != 0 && (at == 0 || next < at) {
-		at = next
-	}
-	if at != 0 && (s.alarmAt == 0 || at < s.alarmAt) {
-		s.setAlarm(at)
+	return s.phase != ending
+}
+
+// settle gives the timers in the run queue, from the given entry on, the jobs that they have apart. It looks at all of a batch
+// in one loop, so that the processor reads their memory side by side, and not one after another when each runs.
+func (s *Service) settle(first int) {
+	entries := s.runq.items[s.runq.head:]
+	for i := min(first, len(entries)); i < len(entries); i++ {
+		if t := entries[i].timer; t != nil && t.more != nil {
+			entries[i] = runnable{job: &t.more.job}
+		}
 	}
 }
 

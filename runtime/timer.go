@@ -9,15 +9,27 @@ import (
 	"skynet/sched"
 )
 
-// timerValue is what skynet.timeout and skynet.every return.
+// timerValue is what skynet.timeout and skynet.every return. A service may have a million of them, so it has the size of a cache
+// line; what few timers need is in more.
 type timerValue struct {
+	id    waitID
+	trace uint64 // of the handler that set it
+	fn    starlark.Callable
+	args  starlark.Tuple
+	more  *moreTimer // nil if it calls fn with args once, and that is all
+}
+
+// moreTimer is what a timer needs that fires more than once, or runs more than a function with positional arguments.
+type moreTimer struct {
+	job job
+
+	// Of a periodic timer.
 	svc    *Service
-	id     waitID
-	job    job
-	period time.Duration // 0 for a timer that fires once
-	next   sched.Time    // when a periodic timer fires next
-	busy   bool          // the run of the last firing is not over
-	run    *forkedTask   // the last run of a periodic timer
+	tick   func(outcome)
+	period time.Duration
+	next   sched.Time  // when it fires next
+	busy   bool        // the run of the last firing is not over
+	run    *forkedTask // the last run
 }
 
 func (t *timerValue) String() string        { return "timer" }
@@ -32,95 +44,94 @@ func (t *timerValue) Attr(name string) (starlark.Value, error) {
 	if name != "cancel" {
 		return nil, nil
 	}
-	return starlark.NewBuiltin("timer.cancel", func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	return starlark.NewBuiltin("timer.cancel", func(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
 			return nil, err
 		}
-		return starlark.Bool(t.cancel()), nil
+		co, err := current(th, b)
+		if err != nil {
+			return nil, err
+		}
+		return starlark.Bool(t.cancel(co.svc)), nil
 	}), nil
 }
 
-func (t *timerValue) cancel() bool {
-	_, pending := t.svc.waits.take(t.id)
-	if t.run != nil {
-		t.run.drop()
+// cancel ends a timer of s and tells whether it was still going to fire.
+func (t *timerValue) cancel(s *Service) bool {
+	_, pending := s.waits.take(t.id)
+	if t.more != nil && t.more.run != nil {
+		t.more.run.drop()
 	}
 	return pending
 }
 
 // skynetTimeout runs a function later; the result has cancel().
 func skynetTimeout(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	d, j, err := delayed(b, args, kwargs)
+	d, fn, args, err := delayed(b, args)
 	if err != nil {
 		return nil, err
 	}
-	t, err := co.after(d, j)
-	if err != nil {
+	t := &timerValue{fn: fn, args: args}
+	if len(kwargs) > 0 {
+		t.more = &moreTimer{job: job{fn: fn, args: args, kwargs: kwargs, what: fn.Name()}}
+	}
+	if err := co.after(d, t); err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
 // after sets a timer that fires once.
-func (co *coroutine) after(d time.Duration, j job) (*timerValue, error) {
+func (co *coroutine) after(d time.Duration, t *timerValue) error {
 	if err := co.svc.roomForTimer(); err != nil {
-		return nil, err
+		return err
 	}
-	j.trace = co.traceID()
-	t := &timerValue{svc: co.svc, job: j}
-	t.start(d, co.now())
-	return t, nil
+	t.trace = co.traceID()
+	if t.more != nil {
+		t.more.job.trace = t.trace
+	}
+	t.start(co.svc, d, co.now())
+	return nil
 }
 
-// delayed takes a duration and what to run off the arguments.
-func delayed(b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (time.Duration, job, error) {
+// delayed takes the duration and the function off d, f, *args.
+func delayed(b *starlark.Builtin, args starlark.Tuple) (time.Duration, starlark.Callable, starlark.Tuple, error) {
 	if len(args) < 2 {
-		return 0, job{}, fmt.Errorf("%s: got %d arguments, want a duration and a function", b.Name(), len(args))
+		return 0, nil, nil, fmt.Errorf("%s: got %d arguments, want a duration and a function", b.Name(), len(args))
 	}
 	d, err := Duration(args[0])
 	if err != nil {
-		return 0, job{}, fmt.Errorf("%s: %w", b.Name(), err)
+		return 0, nil, nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
-	j, err := callable(b, args[1:], kwargs)
-	return d, j, err
+	fn, args, err := function(b, args[1:])
+	return d, fn, args, err
 }
 
-// start sets a timer. What is due at once goes through the mailbox, as in Skynet: it comes after all that is queued already.
-func (t *timerValue) start(d time.Duration, now sched.Time) {
+// start sets a timer of s that fires once. What is due at once goes through the mailbox, as in Skynet: it comes after all that is
+// queued already.
+func (t *timerValue) start(s *Service, d time.Duration, now sched.Time) {
+	var deadline sched.Time
 	if d > 0 {
-		t.await(now.Add(d))
-		return
+		deadline = now.Add(d)
 	}
-	t.await(0)
-	t.svc.run(t.svc.turn, func() { t.svc.wake(t.id, nil, nil) })
-}
-
-// await makes the timer's entry in the wait table.
-func (t *timerValue) await(deadline sched.Time) {
-	t.id = t.svc.addWait(timerWait, nil, nil, deadline)
-	t.svc.waits.slots[uint32(t.id)].timer = t
-}
-
-// due is called, in a turn of the service, when the time has come.
-func (t *timerValue) due() {
-	if t.period > 0 {
-		t.tick()
-	} else {
-		t.svc.fork(t.job)
+	t.id = s.addWait(timerWait, nil, nil, deadline)
+	s.waits.slot(uint32(t.id)).timer = t
+	if d <= 0 {
+		s.run(s.turn, func() { s.wake(t.id, nil, nil) })
 	}
 }
 
 // skynetEvery runs a function periodically, the first time after one period. The times are those of a clock: a late firing
 // does not move the next one. A firing while the function still runs is left out.
 func skynetEvery(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-	d, j, err := delayed(b, args, kwargs)
+	d, fn, args, err := delayed(b, args)
 	if err != nil {
 		return nil, err
 	}
 	if d < time.Millisecond {
 		return nil, fmt.Errorf("%s: got a period of %v, want 1ms or more", b.Name(), d)
 	}
-	t, err := co.every(d, j)
+	t, err := co.every(d, job{fn: fn, args: args, kwargs: kwargs, what: fn.Name()})
 	if err != nil {
 		return nil, err
 	}
@@ -132,38 +143,38 @@ func (co *coroutine) every(period time.Duration, j job) (*timerValue, error) {
 	if err := co.svc.roomForTimer(); err != nil {
 		return nil, err
 	}
-	t := &timerValue{svc: co.svc, job: j, period: period, next: co.now()}
-	t.job.then = t.ran
+	m := &moreTimer{svc: co.svc, job: j, period: period, next: co.now()}
+	t := &timerValue{more: m}
+	m.job.then = m.ran
+	m.tick = func(outcome) { t.tick() }
 	t.schedule()
 	return t, nil
 }
 
 // schedule sets a periodic timer to its next time that has not passed.
 func (t *timerValue) schedule() {
-	t.next = t.next.Add(t.period)
-	if behind := t.svc.turn.Now.Sub(t.next); behind >= 0 {
-		t.next = t.next.Add((behind/t.period + 1) * t.period)
+	m := t.more
+	m.next = m.next.Add(m.period)
+	if behind := m.svc.turn.Now.Sub(m.next); behind >= 0 {
+		m.next = m.next.Add((behind/m.period + 1) * m.period)
 	}
-	t.await(t.next)
+	t.id = m.svc.addWait(timerWait, nil, m.tick, m.next)
 }
 
 func (t *timerValue) tick() {
 	t.schedule()
-	if !t.busy {
-		t.busy = true
-		t.job.trace = t.svc.node.nextTrace()
-		j := t.job
-		t.run = &forkedTask{svc: t.svc, what: j.what}
-		j.task = t.run
-		t.svc.fork(j)
+	if m := t.more; !m.busy {
+		m.busy = true
+		m.job.trace = m.svc.node.nextTrace()
+		m.run = m.svc.forkTask(m.job)
 	}
 }
 
 // ran is told how a run ended; a failure does not end the timer.
-func (t *timerValue) ran(_ starlark.Value, err error) {
-	t.busy = false
+func (m *moreTimer) ran(_ starlark.Value, err error) {
+	m.busy = false
 	if err != nil && err != errKilled {
-		t.svc.logFailure(marks(0, t.job.trace), t.job.what, err)
+		m.svc.logFailure(marks(0, m.job.trace), m.job.what, err)
 	}
 }
 

@@ -1,6 +1,8 @@
 package runtime
 
 import (
+	"slices"
+
 	"go.starlark.net/starlark"
 
 	"skynet/sched"
@@ -12,40 +14,37 @@ import (
 type waitID uint64
 
 // waits holds everything a service waits for: replies, alarms, wake-ups. Slots are reused, so that a call costs no
-// allocation, and those with a deadline form a heap.
+// allocation. The deadline of a wait that is over stays in the queue until it comes, or until there are more such ones than
+// others: so the queue need not know where each lies, and moves them without a look at their slots.
 type waits struct {
-	slots []wait
+	pages [][]wait // of pageSize each; the last one grows up to that
 	free  []uint32 // indices of free slots
-	heap  []due    // those with a deadline, a heap of four children each, ordered by (deadline, order)
+	due   deadlines
 	order uint64
+	timed int            // how many entries have a deadline
 	count [waitKinds]int // how many entries of each kind there are
 }
+
+// pageSize is how many slots lie together: a table that grows is not copied.
+const pageSize = 4096
 
 // waiter is who hears that a wait is over.
 type waiter struct {
 	co    *coroutine    // resumed at completion …
 	fire  func(outcome) // … or called, for waits without a coroutine …
-	timer *timerValue   // … or due
-}
-
-// due is an entry of the heap. What it is ordered by lies in it, so that a comparison touches no slot.
-type due struct {
-	deadline sched.Time
-	order    uint64 // ties between equal deadlines: first set, first fired
-	slot     uint32
-}
-
-func (a *due) before(b *due) bool {
-	return a.deadline < b.deadline || a.deadline == b.deadline && a.order < b.order
+	timer *timerValue   // … or run, as a timer that fires once
 }
 
 type wait struct {
-	gen  uint32
-	at   int32 // position in the heap, -1 when there is no deadline
-	used bool
-	kind waitKind
+	gen   uint32
+	kind  waitKind
+	used  bool
+	timed bool // it has a deadline
 	waiter
 }
+
+// id names the wait that d is the deadline of.
+func (d due) id() waitID { return waitID(d.gen)<<32 | waitID(d.slot) }
 
 // waitKind says what an entry awaits, as far as limits count it.
 type waitKind uint8
@@ -68,6 +67,9 @@ type outcome struct {
 	dropped bool
 }
 
+// slot is where the entry of an index lies.
+func (w *waits) slot(i uint32) *wait { return &w.pages[i/pageSize][i%pageSize] }
+
 // add makes an entry. A deadline of 0 means none.
 func (w *waits) add(kind waitKind, co *coroutine, fire func(outcome), deadline sched.Time) waitID {
 	var i uint32
@@ -75,135 +77,150 @@ func (w *waits) add(kind waitKind, co *coroutine, fire func(outcome), deadline s
 		i = w.free[n-1]
 		w.free = w.free[:n-1]
 	} else {
-		i = uint32(len(w.slots))
-		w.slots = append(w.slots, wait{})
+		i = w.grow()
 	}
-	s := &w.slots[i]
+	s := w.slot(i)
 	s.gen++
 	if s.gen == 0 {
 		s.gen = 1
 	}
-	s.used, s.kind, s.co, s.fire, s.at = true, kind, co, fire, -1
+	s.used, s.kind, s.co, s.fire, s.timed = true, kind, co, fire, deadline != 0
 	w.count[kind]++
-	if deadline != 0 {
+	if s.timed {
+		w.timed++
 		w.order++
-		w.heap = append(w.heap, due{})
-		w.up(len(w.heap)-1, due{deadline, w.order, i})
+		w.due.push(due{deadline, w.order, i, s.gen})
 	}
 	return waitID(s.gen)<<32 | waitID(i)
 }
 
+// grow makes a slot.
+func (w *waits) grow() uint32 {
+	last := len(w.pages) - 1
+	if last < 0 || len(w.pages[last]) == pageSize {
+		var page []wait
+		if last >= 0 {
+			page = make([]wait, 0, pageSize)
+		}
+		w.pages = append(w.pages, page)
+		last++
+	}
+	w.pages[last] = append(w.pages[last], wait{})
+	return uint32(last*pageSize + len(w.pages[last]) - 1)
+}
+
+// size is how many slots there are.
+func (w *waits) size() int {
+	n := len(w.pages)
+	if n == 0 {
+		return 0
+	}
+	return (n-1)*pageSize + len(w.pages[n-1])
+}
+
+// find is the entry id names, nil if it is gone.
+func (w *waits) find(id waitID) *wait {
+	if p := uint32(id) / pageSize; p < uint32(len(w.pages)) {
+		if i, page := uint32(id)%pageSize, w.pages[p]; i < uint32(len(page)) {
+			if s := &page[i]; s.used && s.gen == uint32(id>>32) {
+				return s
+			}
+		}
+	}
+	return nil
+}
+
 // take removes the entry id names and returns what it held; ok is false if it is gone already.
 func (w *waits) take(id waitID) (entry waiter, ok bool) {
-	i := uint32(id)
-	if int(i) >= len(w.slots) {
-		return waiter{}, false
-	}
-	s := &w.slots[i]
-	if !s.used || s.gen != uint32(id>>32) {
+	s := w.find(id)
+	if s == nil {
 		return waiter{}, false
 	}
 	entry = s.waiter
-	if s.at >= 0 {
-		w.unheap(int(s.at))
+	timed := s.timed
+	w.remove(s, uint32(id))
+	if timed && !w.due.undo(id) && w.due.len > 2*w.timed+slack {
+		w.due.sweep(w.pending)
 	}
-	s.used, s.waiter = false, waiter{}
-	w.count[s.kind]--
-	w.free = append(w.free, i)
 	return entry, true
 }
 
+// slack is how many deadlines of waits that are over are left in any case.
+const slack = 16
+
+// remove frees the slot of an entry.
+func (w *waits) remove(s *wait, i uint32) {
+	if s.timed {
+		w.timed--
+	}
+	s.used, s.waiter = false, waiter{}
+	w.count[s.kind]--
+	if len(w.free) == cap(w.free) {
+		w.free = slices.Grow(w.free, len(w.free)+1) // append would copy a long list several times as often
+	}
+	w.free = append(w.free, i)
+}
+
 // refire gives a wait another function to be called.
-func (w *waits) refire(id waitID, fire func(outcome)) { w.slots[uint32(id)].fire = fire }
+func (w *waits) refire(id waitID, fire func(outcome)) { w.slot(uint32(id)).fire = fire }
 
 // holds tells whether the entry id names is the wait of co.
 func (w *waits) holds(id waitID, co *coroutine) bool {
-	i := uint32(id)
-	return int(i) < len(w.slots) && w.slots[i].used && w.slots[i].gen == uint32(id>>32) && w.slots[i].co == co
+	s := w.find(id)
+	return s != nil && s.co == co
 }
+
+// first is the first entry that has a deadline, and that, or nil.
+func (w *waits) first() (*wait, *due) {
+	for w.due.len > 0 {
+		d := w.due.first(w.pending)
+		if d == nil {
+			break
+		}
+		if s := w.find(d.id()); s != nil {
+			return s, d
+		}
+		w.due.pop()
+	}
+	return nil, nil
+}
+
+// pending tells whether the wait of a deadline is not over.
+func (w *waits) pending(d due) bool { return w.find(d.id()) != nil }
 
 // earliest is the first deadline, or 0.
 func (w *waits) earliest() sched.Time {
-	if len(w.heap) == 0 {
-		return 0
+	if _, d := w.first(); d != nil {
+		return d.deadline
 	}
-	return w.heap[0].deadline
+	return 0
 }
 
 // expired removes the first entry whose deadline is not after now.
 func (w *waits) expired(now sched.Time) (entry waiter, ok bool) {
-	if at := w.earliest(); at == 0 || at > now {
+	s, d := w.first()
+	if d == nil || d.deadline > now {
 		return waiter{}, false
 	}
-	i := w.heap[0].slot
-	return w.take(waitID(w.slots[i].gen)<<32 | waitID(i))
+	entry = s.waiter
+	w.remove(s, d.slot)
+	w.due.pop()
+	return entry, true
 }
 
 // clear forgets everything but the generations: a late reply must not find what is added afterwards.
 func (w *waits) clear() {
-	for i := range w.slots {
-		if s := &w.slots[i]; s.used {
-			entry, _ := w.take(waitID(s.gen)<<32 | waitID(i))
-			if s.kind == watchWait {
-				entry.fire(outcome{dropped: true})
+	w.due = deadlines{}
+	for p, page := range w.pages {
+		for i := range page {
+			if s := &page[i]; s.used {
+				kind, entry := s.kind, s.waiter
+				w.remove(s, uint32(p*pageSize+i))
+				if kind == watchWait {
+					entry.fire(outcome{dropped: true})
+				}
 			}
 		}
-	}
-}
-
-// put places an entry of the heap.
-func (w *waits) put(i int, d due) {
-	w.heap[i] = d
-	w.slots[d.slot].at = int32(i)
-}
-
-// up places d at index i or above.
-func (w *waits) up(i int, d due) {
-	for i > 0 {
-		parent := (i - 1) / 4
-		if !d.before(&w.heap[parent]) {
-			break
-		}
-		w.put(i, w.heap[parent])
-		i = parent
-	}
-	w.put(i, d)
-}
-
-// down places d at index i or below.
-func (w *waits) down(i int, d due) {
-	for {
-		child := 4*i + 1
-		if child >= len(w.heap) {
-			break
-		}
-		least := child
-		for c := child + 1; c < min(child+4, len(w.heap)); c++ {
-			if w.heap[c].before(&w.heap[least]) {
-				least = c
-			}
-		}
-		if !w.heap[least].before(&d) {
-			break
-		}
-		w.put(i, w.heap[least])
-		i = least
-	}
-	w.put(i, d)
-}
-
-// unheap removes the entry at index i.
-func (w *waits) unheap(i int) {
-	last := len(w.heap) - 1
-	w.slots[w.heap[i].slot].at = -1
-	moved := w.heap[last]
-	w.heap = w.heap[:last]
-	switch {
-	case i == last:
-	case i > 0 && moved.before(&w.heap[(i-1)/4]):
-		w.up(i, moved)
-	default:
-		w.down(i, moved)
 	}
 }
 

@@ -86,7 +86,7 @@ func waitsRun(ops []int) string {
 			}
 			if got {
 				m.take(first.id)
-				if w.slots[uint32(first.id)].used {
+				if w.find(first.id) != nil {
 					return fmt.Sprintf("operation %d: expired: got another entry than %x", i, first.id)
 				}
 			}
@@ -109,7 +109,7 @@ func TestWaitsAreTheirModel(t *testing.T) {
 
 // TestWaitIDsWrap uses one slot until its generation wraps: no id is 0.
 func TestWaitIDsWrap(t *testing.T) {
-	w := waits{slots: []wait{{gen: 1<<32 - 2}}, free: []uint32{0}}
+	w := waits{pages: [][]wait{{{gen: 1<<32 - 2}}}, free: []uint32{0}}
 	for _, want := range []waitID{(1<<32 - 1) << 32, 1 << 32, 2 << 32} {
 		id := w.add(otherWait, nil, nil, 0)
 		if id != want {
