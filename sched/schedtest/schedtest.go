@@ -31,6 +31,7 @@ func Run(t *testing.T, newWorld func(t *testing.T) World) {
 		{"MutualExclusion", testMutualExclusion},
 		{"MailInOrder", testMailInOrder},
 		{"Turn", testTurn},
+		{"Later", testLater},
 		{"NoStarvation", testNoStarvation},
 		{"TimerNeverEarly", testTimerNeverEarly},
 		{"TimerOncePerReset", testTimerOncePerReset},

@@ -85,6 +85,46 @@ func testMailInOrder(t *testing.T, w World) {
 	}
 }
 
+// testLater has turns leave things to be done after them: each is done once, in order, not within the turn, and before the next
+// turn of the same worker.
+func testLater(t *testing.T, w World) {
+	const mails, each = 200, 3
+	type place struct {
+		inside     bool
+		left, done int // by the latest turn
+	}
+	places := make([]place, w.Scheduler.Workers())
+	var over count
+	a := NewActor(w.Scheduler, 1, func(turn *sched.Turn, _ int) {
+		p := &places[turn.Worker]
+		if len(turn.Later) == 0 {
+			if p.done != p.left {
+				t.Errorf("done when the next turn begins: got %d, want %d", p.done, p.left)
+			}
+			p.left, p.done = 0, 0
+		}
+		p.inside = true
+		for range each {
+			n := p.left
+			p.left++
+			turn.Later = append(turn.Later, func() {
+				if p.inside || n != p.done {
+					t.Errorf("done later: got number %d (within the turn: %v), want number %d after it", n, p.inside, p.done)
+				}
+				p.done++
+				over.add()
+			})
+		}
+		p.inside = false
+	})
+	for i := range mails {
+		a.Send(nil, i)
+	}
+	w.Drive(over.reaches(mails * each))
+	w.Close()
+	over.want(t, mails*each, "things done")
+}
+
 // turnTask checks each turn it is lent.
 type turnTask struct {
 	t     *testing.T
