@@ -19,7 +19,7 @@ import (
 
 const (
 	// A handler that ends, or blocks, within firstLook steps pays nothing: to count something down and compare it takes 18.
-	firstLook = 20
+	firstLook = 24
 	// While the locals are small, looks are denseLook steps apart; a local that doubles in each turn of a loop of seven
 	// steps has then grown 10,000-fold. With a heap watch, after denseSteps the distance doubles with each look, up to a
 	// slice, until something grows again.

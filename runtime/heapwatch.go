@@ -28,7 +28,7 @@ func (n *Node) HeapWatch() *HeapWatch {
 
 // Look stops the handlers that are running and were running at the look before, for the reason why, and returns how many
 // these are; without a reason it only remembers who is running. With one, the top level of modules that load is stopped, until
-// the next look. Handlers of less than 16 steps are not seen.
+// the next look. Handlers of less than 24 steps are not seen.
 func (h *HeapWatch) Look(why string) (stopped int) {
 	h.load.heavy.Store(why != "")
 	var now []uint64
