@@ -94,10 +94,13 @@ def told(n):
 }
 
 func benchNode(b *testing.B, threads int) *runtime.Node {
+	return limitedNode(b, threads, runtime.Limits{Steps: 1 << 60, Call: time.Minute})
+}
+
+func limitedNode(b *testing.B, threads int, limits runtime.Limits) *runtime.Node {
 	w := workers.New(workers.Options{Threads: threads})
 	n, err := runtime.NewNode(runtime.Config{
-		Name: "b", Scheduler: w, Programs: runtime.NewPrograms(benchScripts.read),
-		Limits: runtime.Limits{Steps: 1 << 60, Call: time.Minute},
+		Name: "b", Scheduler: w, Programs: runtime.NewPrograms(benchScripts.read), Limits: limits,
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -126,7 +129,10 @@ func launch(b testing.TB, n *runtime.Node, script string) *runtime.Address {
 }
 
 func benchCommand(b *testing.B, command string, threads, pairs int) {
-	n := benchNode(b, threads)
+	benchPairs(b, benchNode(b, threads), command, pairs)
+}
+
+func benchPairs(b *testing.B, n *runtime.Node, command string, pairs int) {
 	b.ReportAllocs()
 	callers := make([]*runtime.Address, pairs)
 	for i := range callers {
@@ -150,6 +156,15 @@ func BenchmarkCall100Pairs1Worker(b *testing.B)  { benchCommand(b, "run", 1, 100
 func BenchmarkCall100Pairs2Workers(b *testing.B) { benchCommand(b, "run", 2, 100) }
 func BenchmarkSend1Worker(b *testing.B)          { benchCommand(b, "flood", 1, 1) }
 func BenchmarkSend2Workers(b *testing.B)         { benchCommand(b, "flood", 2, 1) }
+
+func BenchmarkCall1Pair1WorkerMetered(b *testing.B) { benchMetered(b, "run") }
+func BenchmarkSend1WorkerMetered(b *testing.B)      { benchMetered(b, "flood") }
+
+// benchMetered is benchCommand with bounds for the processor time.
+func benchMetered(b *testing.B, command string) {
+	limits := runtime.Limits{Steps: 1 << 60, Call: time.Minute, CPU: runtime.CPU{Time: time.Minute, Window: time.Minute}}
+	benchPairs(b, limitedNode(b, 1, limits), command, 1)
+}
 
 // benchStranger times calls of services that the caller has not launched, under a grant.
 func benchStranger(b *testing.B, command string, callees int, allow *runtime.Grant) {

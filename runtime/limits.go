@@ -27,8 +27,8 @@ type Limits struct {
 	// Slice is the number of steps after which a handler makes way for other services; default 10,000, about 90 µs.
 	// Below 1,000 the switching costs more than 3 %.
 	Slice uint64
-	// CPU bounds the processor time of a service; the zero value does not. A service with a bound pays for two clock reads
-	// a message, some 80 ns.
+	// CPU bounds the processor time of a service; the zero value does not. What a service uses is estimated: see
+	// docs/services.md for how precisely.
 	CPU CPU
 	// Memory is how many bytes the state of a service may hold, by an estimate that is made now and then; 0 is no bound. A
 	// service above it ends. Estimates take less than 2 % of the time of a service that has a bound.
@@ -116,6 +116,10 @@ func (n *Node) Limits() Limits { return n.limits }
 // setLimits gives the service its limits, before its first message.
 func (s *Service) setLimits(l *Limits) {
 	s.limits, s.meter = l, newMeter(l)
+	s.count.sample(sampleEvery)
+	if l.CPU != (CPU{}) {
+		s.count.sample(1)
+	}
 	s.mail.bound(l.Mailbox, l.MailboxBytes)
 }
 

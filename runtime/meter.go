@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"sync/atomic"
+	"time"
 
 	"go.starlark.net/starlark"
 
@@ -9,27 +10,27 @@ import (
 	"skynet/sched"
 )
 
-// meter watches what a service uses of the processor and of memory, if it has limits for them: a service without has no
-// meter and pays nothing.
+// meter holds a service to its limits for the processor and for memory; a service without has none. It costs nothing a message
+// but two comparisons: what has been used is known from [counts], and looked at when a message was timed.
 type meter struct {
 	cpu    CPU
 	memory int64
 
 	// The processor.
-	last    sched.Time // when it was last looked at, within a turn
-	window  sched.Time // when the present window began
-	opened  bool
-	used    int64 // nanoseconds used in it
-	told    bool  // the log knows that they are used up
+	sample  sample
+	timed   sched.Time    // when the message timed last was over
+	window  sched.Time    // when the present window ends
+	used    time.Duration // in it
+	spent   bool          // all of its time is used
+	told    bool          // the log knows
 	timer   sched.Timer
 	pausing atomic.Uint32 // the states of a pause
 
-	// Memory. Work counts Starlark steps, a message as messageWork of them.
-	steps  uint64 // of the turn, when last looked at
-	work   uint64 // since the last estimate
-	taken  int64  // bytes of the requests handled since then
-	due    uint64 // the work after which the next estimate is due
-	weight int64  // the last estimate
+	// Memory. Work counts Starlark steps, a handler as handlerWork of them.
+	due      uint64 // the work done when the next estimate is made …
+	soonest  uint64 // … or this much, if the service has taken so many bytes
+	dueBytes uint64
+	weight   int64 // the last estimate
 }
 
 const (
@@ -39,7 +40,7 @@ const (
 
 	// A value that is looked at takes about as long as workPerValue/50 steps: so estimates take 2 % of the time at most.
 	workPerValue = 700
-	messageWork  = 50
+	handlerWork  = 50
 	minWork      = 10_000
 )
 
@@ -57,26 +58,19 @@ func newMeter(l *Limits) *meter {
 	if l.CPU == (CPU{}) && l.Memory == 0 {
 		return nil
 	}
-	return &meter{cpu: l.CPU, memory: l.Memory, due: minWork}
+	m := &meter{cpu: l.CPU, memory: l.Memory}
+	m.plan(&counts{}, minWork)
+	return m
 }
 
-// begin is the begin of a turn. It reports false if the service must pause; it is then no longer this turn's.
-func (m *meter) begin(s *Service) bool {
-	m.steps = 0
-	if m.cpu == (CPU{}) {
+// mayRun is asked at the begin of a turn of a service that has used its time. It reports false if the service must pause; it is
+// then no longer this turn's.
+func (m *meter) mayRun(s *Service) bool {
+	if s.turn.Now >= m.window {
+		m.spent = false
 		return true
 	}
-	m.last = s.turn.Now
-	if !s.turn.Fresh {
-		m.last = s.node.sched.Now()
-	}
-	if !m.opened || m.last >= m.window.Add(m.cpu.Window) {
-		m.opened, m.window, m.used, m.told = true, m.last, 0, false
-	}
-	if m.used < int64(m.cpu.Time) || s.mail.signals.Load() != 0 || s.phase != alive || s.node.stopped.Load() {
-		return true
-	}
-	return !m.pause(s)
+	return s.mail.signals.Load() != 0 || s.phase != alive || s.node.stopped.Load() || !m.pause(s)
 }
 
 // pause makes the scheduler forget the service, which stays busy, until its window is over. It reports false if the
@@ -91,7 +85,7 @@ func (m *meter) pause(s *Service) bool {
 		m.timer = s.node.sched.NewTimer(func() { m.wake(s) })
 	}
 	m.pausing.Store(arming)
-	m.timer.Reset(m.window.Add(m.cpu.Window))
+	m.timer.Reset(m.window)
 	if s.mail.signals.Load() != 0 || !m.pausing.CompareAndSwap(arming, paused) {
 		m.pausing.Store(running)
 		return false
@@ -108,24 +102,52 @@ func (m *meter) wake(s *Service) {
 	m.pausing.CompareAndSwap(arming, woken)
 }
 
-// lap adds what the service has used since begin or the last lap; taken is the size of the message it handled. It must be
-// called before the service may cease to be this turn's. It reports whether the service ends, which a state too large
-// makes it do.
-func (m *meter) lap(s *Service, taken uint32) bool {
-	if m.cpu != (CPU{}) {
-		now := s.node.sched.Now()
-		m.used += int64(now - m.last)
-		m.last, s.turn.Ended = now, now
+// charge adds what a message has used that was timed, and those it stands for.
+func (m *meter) charge(s *Service, began, ended sched.Time) {
+	if s.turn.FreeClock { // so all are timed, and belongs to a message what it took to get to it
+		began = max(m.timed, s.turn.Now)
 	}
-	if m.memory > 0 {
-		m.work += s.turn.Steps - m.steps + messageWork
-		m.steps = s.turn.Steps
-		m.taken += int64(taken)
-		if m.work >= m.due || m.taken >= m.memory/8 && m.work >= minWork {
-			m.weigh(s)
-		}
+	m.timed = ended
+	if began >= m.window {
+		m.window, m.used, m.told = began.Add(m.cpu.Window), 0, false
 	}
-	return s.phase == ending
+	took := ended.Sub(began)
+	m.used += s.count.end(took, m.sample.next(took, s.turn.FreeClock))
+	m.spent = m.used >= m.cpu.Time
+}
+
+// sample chooses the messages that are timed. Two readings of the clock take some 40 ns, a seventh of the handling of a small
+// message: so while that takes less than shortTime, one in sampled on average is timed. A service that has been seen to take
+// longer has all of them timed for as long as the readings then take 4 % of its time.
+type sample struct {
+	always int64  // for how many messages yet all are timed
+	random uint32 // so that no service keeps step with what is chosen
+}
+
+const (
+	shortTime = time.Microsecond
+	sampled   = 16
+)
+
+// next returns for how many messages the next one that is timed stands, itself included, after one that took so long.
+func (c *sample) next(took time.Duration, free bool) uint32 {
+	c.always = max(c.always-1, int64(took/shortTime))
+	if free || c.always > 0 {
+		return 1
+	}
+	c.random = c.random*1664525 + 1013904223 // a linear congruential generator
+	return 1 + (c.random>>16)%(2*sampled-1)
+}
+
+// heavy tells whether to estimate the size of the state: after some work, or earlier if large requests came.
+func (m *meter) heavy(c *counts) bool {
+	work := c.work()
+	return work >= m.due || c.bytes >= m.dueBytes && work >= m.soonest
+}
+
+// plan sets the next estimate.
+func (m *meter) plan(c *counts, work uint64) {
+	m.due, m.soonest, m.dueBytes = c.work()+max(minWork, work), c.work()+minWork, c.bytes+uint64(m.memory/8)
 }
 
 // weigh ends the service if its state is too large. A brief estimate that says so is not trusted; a thorough one is.
@@ -144,7 +166,7 @@ func (m *meter) weigh(s *Service) {
 			break
 		}
 	}
-	m.work, m.taken, m.due = 0, 0, max(minWork, workPerValue*uint64(visited))
+	m.plan(&s.count, workPerValue*uint64(visited))
 }
 
 // stop is the end of the service.

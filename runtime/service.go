@@ -164,7 +164,7 @@ func (s *Service) answer(turn *sched.Turn, session uint64, value starlark.Value,
 // the most. The order is: a preempted handler, what the last step made runnable, the next message.
 func (s *Service) Run(turn *sched.Turn) (more bool) {
 	s.turn = turn
-	if s.meter != nil && !s.meter.begin(s) {
+	if s.meter != nil && s.meter.spent && !s.meter.mayRun(s) {
 		return false
 	}
 	var m message
@@ -177,39 +177,39 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 			return false
 		}
 		turn.Messages++ // before the work, so that what it sends leaves after its cost
-		began := s.count.begin(s.node.sched)
-		var co *coroutine
+		next := &s.mail.first
 		switch {
-		case s.preempted != nil:
-			co, s.preempted = s.preempted, nil
-		case s.runq.len() > 0:
-			co = s.follow(s.runq.pop())
+		case s.preempted != nil || s.runq.len() > 0:
+			next = nil
+		case s.mail.given:
+			s.mail.given = false
 		default:
-			if s.mail.given {
-				s.mail.given, m.size = false, s.mail.first.size
-				co = s.handle(&s.mail.first)
-				s.mail.first = message{}
-				break
-			}
 			if s.afterTurn != nil && s.mail.length() == 0 {
 				s.afterTurn()
 			}
-			if s.meter != nil && s.meter.lap(s, m.size) {
-				continue
-			}
 			switch s.mail.take(&m) {
-			case took:
-				if s.mail.overflow.entered != nil {
-					s.welcome()
-				}
-				co = s.handle(&m)
 			case tookSignal:
 				turn.Messages--
-				m.size = 0 // it was counted
+				continue
 			case tookNothing:
 				turn.Messages--
 				return false
 			}
+			next = &m
+		}
+		began := s.count.begin(s.node.sched)
+		var co *coroutine
+		switch {
+		case next != nil:
+			if s.mail.overflow.entered != nil {
+				s.welcome()
+			}
+			co = s.handle(next)
+			*next = message{}
+		case s.preempted != nil:
+			co, s.preempted = s.preempted, nil
+		default:
+			co = s.follow(s.runq.pop())
 		}
 		if co != nil {
 			// Here and not in a function: the processor mispredicts every return after a switch of stacks, at 6 ns each, so there
@@ -219,14 +219,14 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 			s.resumed(co, sig, alive)
 		}
 		if began != 0 {
-			s.count.end(s.node.sched, began)
+			s.timed(began, s.node.sched.Now())
+		}
+		if s.meter != nil && s.meter.memory > 0 && s.meter.heavy(&s.count) {
+			s.meter.weigh(s)
 		}
 		if s.preempted != nil {
 			break
 		}
-	}
-	if s.meter != nil {
-		s.meter.lap(s, m.size)
 	}
 	if s.phase != alive && s.pressing() || s.preempted != nil || s.runq.len() > 0 {
 		return true
@@ -237,6 +237,15 @@ func (s *Service) Run(turn *sched.Turn) (more bool) {
 	return s.mail.settle()
 }
 
+// timed is told when something began that was timed, and when it was over.
+func (s *Service) timed(began, ended sched.Time) {
+	if s.meter != nil && s.meter.cpu != (CPU{}) {
+		s.meter.charge(s, began, ended)
+		return
+	}
+	s.count.end(ended.Sub(began), sampleEvery)
+}
+
 // handle deals with a message; it returns the coroutine that is to be resumed for it, if any.
 func (s *Service) handle(m *message) *coroutine {
 	if m.timed {
@@ -244,6 +253,7 @@ func (s *Service) handle(m *message) *coroutine {
 	}
 	if m.kind < tick {
 		s.count.messages++
+		s.count.bytes += uint64(m.size)
 	}
 	switch m.kind {
 	case request:

@@ -7,17 +7,19 @@ import (
 	"skynet/sched"
 )
 
-// sampleEvery is how many messages there are to one whose handling and waiting is measured: two readings of the clock cost
-// as much as a small handler.
+// sampleEvery is how many messages there are to one whose waiting is measured, and whose handling is if the processor is not
+// limited: two readings of the clock cost as much as a small handler.
 const sampleEvery = 256
 
 // counts is what a service has done. It is written in the service's own turns only, by plain stores.
 type counts struct {
 	messages uint64 // requests, replies and the start
+	bytes    uint64 // the estimated size of the requests
 	tasks    uint64 // handlers begun
 	steps    uint64
-	rounds   uint32
-	measured time.Duration // of one in sampleEvery rounds
+	skip     uint32        // how many things it does until one is timed
+	weight   uint32        // how many that one stands for
+	cpu      time.Duration // time of a worker, of those that were timed and those they stand for
 	delays   *histogram    // nil before the first sample
 
 	// What was refused or stopped; what happens at a full mailbox is in its mailCounts.
@@ -28,9 +30,9 @@ type counts struct {
 	stopped   uint64 // handlers stopped for their steps, a value too large, or the node's heap
 }
 
-// begin is called before the service does something; it returns the time if that is to be measured, else 0.
+// begin is called before the service does something; it returns the time if that is to be timed, else 0.
 func (c *counts) begin(clock sched.Scheduler) sched.Time {
-	if c.rounds++; c.rounds%sampleEvery != 0 {
+	if c.skip--; c.skip > 0 {
 		return 0
 	}
 	return readClock(clock)
@@ -38,12 +40,20 @@ func (c *counts) begin(clock sched.Scheduler) sched.Time {
 
 func readClock(clock sched.Scheduler) sched.Time { return max(clock.Now(), 1) }
 
-func (c *counts) end(clock sched.Scheduler, began sched.Time) {
-	c.measured += clock.Now().Sub(began)
+// end is called after what was timed and took so long. It returns what that makes with all it stands for; the next to be timed
+// stands for so many.
+func (c *counts) end(took time.Duration, next uint32) time.Duration {
+	took *= time.Duration(c.weight)
+	c.cpu += took
+	c.sample(next)
+	return took
 }
 
-// cpu is an estimate of the time the service has run.
-func (c *counts) cpu() time.Duration { return c.measured * sampleEvery }
+// sample has one in so many timed.
+func (c *counts) sample(every uint32) { c.skip, c.weight = every, every }
+
+// work is how much the service has done, in Starlark steps.
+func (c *counts) work() uint64 { return c.steps + handlerWork*c.tasks }
 
 func (c *counts) noteDelay(d time.Duration) {
 	if c.delays == nil {
@@ -128,7 +138,7 @@ type Stat struct {
 	Deferred    int           // requests that wait for init to return, or for an upgrade
 	Tasks       int           // handlers that are suspended or running
 	Steps       uint64        // Starlark steps executed
-	CPU         time.Duration // time of a worker, estimated from one in 256 messages
+	CPU         time.Duration // time of a worker, estimated from one in 256 messages, or more if it is limited
 	Calls       int           // calls that wait for a reply
 	Timers      int           // timers that have not fired
 	Delay       Delay
@@ -168,7 +178,7 @@ func (s *Service) stat(self *coroutine) Stat {
 	}
 	c := &s.count
 	st := Stat{
-		Messages: c.messages, Queued: queued, QueuedBytes: bytes, Deferred: len(s.deferred), Tasks: len(s.live), Steps: c.steps, CPU: c.cpu(),
+		Messages: c.messages, Queued: queued, QueuedBytes: bytes, Deferred: len(s.deferred), Tasks: len(s.live), Steps: c.steps, CPU: c.cpu,
 		Calls: s.waits.count[callWait], Timers: s.waits.count[timerWait],
 		Refused: Refused{
 			Overload: full.refused + c.crowded, Dropped: full.dropped, Blocked: full.blocked, Command: c.noCommand, Denied: s.Denied(),

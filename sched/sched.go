@@ -76,12 +76,9 @@ type Turn struct {
 	// ask the scheduler.
 	Now Time
 
-	// Fresh tells that Now was read when the turn began. The stepper never says so.
-	Fresh bool
-
-	// Ended is for a task that reads the clock at the end of its turn: what it has read, so that the next turn of the
-	// worker begins with it. 0 is no reading.
-	Ended Time
+	// FreeClock tells that reading the clock costs nothing, so that a task may time whatever it does: on the stepper. On
+	// workers a reading takes some 20 ns.
+	FreeClock bool
 
 	// Budget is how many messages the task may handle in this turn: 1 on the stepper, so that every message is a
 	// choice of the strategy; more on workers, so that one queue operation is shared by several messages.

@@ -219,7 +219,7 @@ func (n *Node) run() {
 	c := n.core()
 	s.trace.Add(int64(s.now), trace.Pick, n.index, t.TaskID(), uint64(n.queue.len()))
 	n.latest = max(n.latest, s.now)
-	c.turn = sched.Turn{Worker: c.turn.Worker, Now: n.latest, Budget: 1, Later: c.turn.Later, Owner: n}
+	c.turn = sched.Turn{Worker: c.turn.Worker, Now: n.latest, FreeClock: true, Budget: 1, Later: c.turn.Later, Owner: n}
 	c.task, c.again = t, false
 	n.current, s.running = c, n
 	again := t.Run(&c.turn)

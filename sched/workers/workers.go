@@ -228,18 +228,11 @@ func (w *worker) later() {
 	}
 }
 
-// begin prepares a turn. The clock is read again after every long turn, and at the latest after clockEvery short ones, unless
-// the last task has just done so.
+// begin prepares a turn. The clock is read again after every long turn, and at the latest after clockEvery short ones.
 func (w *worker) begin() *sched.Turn {
 	turn := &w.turn
-	w.clockAge++
-	switch {
-	case turn.Ended != 0:
-		turn.Now, turn.Ended, turn.Fresh, w.clockAge = turn.Ended, 0, true, 0
-	case w.clockAge >= clockEvery || turn.Messages > shortTurn || turn.Steps > shortTurnSteps:
-		turn.Now, turn.Fresh, w.clockAge = w.all.Now(), true, 0
-	default:
-		turn.Fresh = false
+	if w.clockAge++; w.clockAge >= clockEvery || turn.Messages > shortTurn || turn.Steps > shortTurnSteps {
+		turn.Now, w.clockAge = w.all.Now(), 0
 	}
 	turn.Budget, turn.Messages, turn.Steps = w.all.budget, 0, 0
 	return turn
@@ -254,7 +247,7 @@ func (w *worker) again(t sched.Task) {
 }
 
 // passed tells that time has passed since the last turn.
-func (w *worker) passed() { w.clockAge, w.turn.Ended = clockEvery, 0 }
+func (w *worker) passed() { w.clockAge = clockEvery }
 
 // find returns the task to run next, waiting for one if need be, or nil when the workers are closed.
 func (w *worker) find() sched.Task {
