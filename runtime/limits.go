@@ -27,8 +27,8 @@ type Limits struct {
 	// Slice is the number of steps after which a handler makes way for other services; default 10,000, about 90 µs.
 	// Below 1,000 the switching costs more than 3 %.
 	Slice uint64
-	// CPU bounds the processor time of a service; the zero value does not. What a service uses is estimated: see
-	// docs/services.md for how precisely.
+	// CPU bounds the processor time of a service; the zero value does not. On workers not every short message is timed, so
+	// what a service is charged differs from what it uses by up to about 1 µs a message.
 	CPU CPU
 	// Memory is how many bytes the state of a service may hold, by an estimate that is made now and then; 0 is no bound. A
 	// service above it ends. Estimates take less than 2 % of the time of a service that has a bound.

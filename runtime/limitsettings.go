@@ -142,7 +142,7 @@ func cpuSetting() LimitSetting {
 	return LimitSetting{
 		Name: "cpu", Unit: "time in a window",
 		Doc: "Processor time of a service in every window, as `\"200ms/1s\"` or `{\"time\": \"200ms\", \"window\": \"1s\"}`; once it is used up the service waits for the next window. None is no bound. " +
-			"Small: the service is slow. Large: it may starve others. A bound costs two clock reads a message.",
+			"Small: the service is slow. Large: it may starve others. What is used is measured to about 1 µs a message.",
 		Set: func(l *Limits, v starlark.Value) (err error) {
 			l.CPU, err = parseCPU(v)
 			return err

@@ -112,11 +112,20 @@ func (m *meter) charge(s *Service, began, ended sched.Time) {
 		m.window, m.used, m.told = began.Add(m.cpu.Window), 0, false
 	}
 	took := ended.Sub(began)
-	m.used += s.count.end(took, m.sample.next(took, s.turn.FreeClock))
+	m.used += charged(took, s.count.weight)
 	m.spent = m.used >= m.cpu.Time
+	s.count.end(took, m.sample.next(took, s.turn.FreeClock))
 }
 
-// sample chooses the messages that are timed. Two readings of the clock take some 40 ns, a seventh of the handling of a small
+// charged is what a message counts for that took so long, with the weight-1 before it that were not timed. Those count as short:
+// one long message must not be charged many times. Long ones among them go uncounted, but if they came more often than
+// once in as many messages as they take times shortTime, all would have been timed. So what is charged and what was used
+// differ by some shortTime a message at the most.
+func charged(took time.Duration, weight uint32) time.Duration {
+	return took + time.Duration(weight-1)*min(took, shortTime)
+}
+
+// sample chooses the messages that are timed, of a service that is charged for them. Two readings of the clock take some 40 ns, a seventh of the handling of a small
 // message: so while that takes less than shortTime, one in sampled on average is timed. A service that has been seen to take
 // longer has all of them timed for as long as the readings then take 4 % of its time.
 type sample struct {

@@ -40,13 +40,10 @@ func (c *counts) begin(clock sched.Scheduler) sched.Time {
 
 func readClock(clock sched.Scheduler) sched.Time { return max(clock.Now(), 1) }
 
-// end is called after what was timed and took so long. It returns what that makes with all it stands for; the next to be timed
-// stands for so many.
-func (c *counts) end(took time.Duration, next uint32) time.Duration {
-	took *= time.Duration(c.weight)
-	c.cpu += took
+// end is called after what was timed and took so long; the next to be timed stands for so many.
+func (c *counts) end(took time.Duration, next uint32) {
+	c.cpu += took * time.Duration(c.weight)
 	c.sample(next)
-	return took
 }
 
 // sample has one in so many timed.
