@@ -7,6 +7,7 @@
 //   - The goroutine that has read may run, for as long as [Options.Lend] makes it, what the handler has made ready. No lock
 //     is held meanwhile, and the stream's next bytes are read after it. [Network.Close] waits for it. Its stack may grow
 //     by that, until the garbage collector shrinks it.
+//   - A TCP stream is closed by the goroutine that reads it, and by nobody else: so its descriptor is open wherever it is used.
 //   - Write tries the socket from the caller first. Only what the socket does not take is copied, for a writer
 //     goroutine that lives as long as there is a backlog.
 //   - Names are resolved beside the caller; the failure is the reason of Closed.

@@ -12,7 +12,7 @@ func measurements() []measurement {
 		{name: "call-dict", unit: nanoseconds, prepare: calls.doing("call_dicts").alone},
 		{name: "call-granted", unit: nanoseconds, bar: share(0.95, "call"), prepare: calls.with(granted).beside(calls)},
 		{name: "call-bounded", unit: nanoseconds, bar: share(0.95, "call"), prepare: calls.with(bounded).beside(calls)},
-		{name: "call-metered", unit: nanoseconds, prepare: calls.with(metered).beside(calls)},
+		{name: "call-metered", unit: nanoseconds, bar: share(0.95, "call"), prepare: calls.with(metered).beside(calls)},
 		{name: "call-allocs", unit: allocations, bar: atMost(3), prepare: calls.allocating},
 		{name: "go-call", unit: nanoseconds, bar: atMost(1459 / 3.), prepare: goCalls.alone},
 		{name: "go-call-100-pairs-1worker", unit: "calls/s", prepare: goCalls.on(1, 100).alone},
