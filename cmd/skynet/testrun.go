@@ -136,7 +136,7 @@ func testsBelow(s *State, dir string) (names []string, err error) {
 	err = fs.WalkDir(s.Dir(dir), ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
-			return err
+			return within(dir, err)
 		case d.IsDir() && name != "." && strings.HasPrefix(d.Name(), "."):
 			return fs.SkipDir
 		case !d.IsDir() && strings.HasSuffix(name, unit.Suffix):
@@ -151,6 +151,14 @@ func testsBelow(s *State, dir string) (names []string, err error) {
 		return nil, inputError{err}
 	}
 	return names, nil
+}
+
+// within is an error of a walk through dir with the path that a user knows.
+func within(dir string, err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return &fs.PathError{Op: e.Op, Path: path.Join(dir, e.Path), Err: e.Err}
+	}
+	return err
 }
 
 // run runs the chosen tests of the file, and prints what came of them, or why it does not load.

@@ -120,7 +120,17 @@ func (t *tcp) drain(ctx context.Context, timeout time.Duration) {
 	t.conn.SetReadDeadline(end)
 	stop := context.AfterFunc(ctx, func() { t.conn.SetReadDeadline(time.Now().Add(grace)) })
 	defer stop()
-	t.receive(func([]byte) bool { return ctx.Err() == nil && time.Now().Before(end) }) // until then, however much comes
+	hurried := false
+	t.receive(func([]byte) bool { // reads until then, however much comes, so that no byte which is left over resets the peer
+		now := time.Now()
+		if !hurried && ctx.Err() != nil {
+			hurried = true
+			if soon := now.Add(grace); soon.Before(end) {
+				end = soon
+			}
+		}
+		return now.Before(end)
+	})
 }
 
 func (t *tcp) close(abort bool) {
