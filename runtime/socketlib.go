@@ -57,7 +57,9 @@ func (s *Service) serve(k *socket, handler starlark.Callable) {
 	s.addCloser(k)
 	trace := s.node.nextTrace()
 	s.fork(job{fn: handler, args: starlark.Tuple{k}, what: handler.Name(), trace: trace, then: func(_ starlark.Value, err error) {
-		k.close()
+		if !s.unwinding() { // else the exit hook may say good-bye, and the end of the service closes it
+			k.close()
+		}
 		if err != nil && err != errKilled {
 			s.logFailure(marks(0, trace), handler.Name(), err)
 		}
