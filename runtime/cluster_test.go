@@ -1,6 +1,7 @@
 package runtime_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -555,8 +556,11 @@ func TestClusterBoundOfWaiting(t *testing.T) {
 	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
 		gatedPair(t, w, 3, runtime.Block, "5s")
 		w.Want("None", "a", "caller", "burst", "b", "gated", "note", 200)
-		w.Logged("b", "WARN", "message from another node refused", "is full (3 messages), and 3 more wait for room")
+		w.Logged("b", "WARN", "message from another node refused", "untold=0", "is full (3 messages), and 3 more wait for room")
 		w.Want(`("overload", False)`, "a", "caller", "kind", "b", "gated", "note", "refused")
+		if lines := slices.DeleteFunc(w.Logs("b"), func(l runtimetest.Line) bool { return !strings.Contains(l.Text, "message from another node refused") }); len(lines) > 9 {
+			t.Errorf("lines about the 194 refused messages of a burst: got %d, want one a second", len(lines))
+		}
 		waited(w, 3)
 		w.Want("None", "b", "keeper", "open")
 		noted(t, w, "[0, 1, 2, 3, 4, 5]")

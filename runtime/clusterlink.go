@@ -34,6 +34,7 @@ type clusterLink struct {
 	unread  int // bytes of all that was written since then
 	dirty   bool
 	changed func()
+	refused refusals
 
 	mu       sync.Mutex // guards what the network's events touch
 	in       []byte
@@ -43,6 +44,13 @@ type clusterLink struct {
 	closed   bool
 	reason   error
 	notified bool
+}
+
+// refusals is what the log is told of messages of the other node that were refused and that want no reply: no more than one line each
+// tellEvery, or the other node could fill it.
+type refusals struct {
+	next   sched.Time // when one may be told again
+	untold int
 }
 
 // errPeerClosed is why a link is lost when the other node closes it in an orderly way.
@@ -289,8 +297,21 @@ func (l *clusterLink) serve(e link.Request) {
 	case e.Deadline > 0:
 		l.fail(e.Session, err)
 	default:
-		l.cluster.node.log(levelWarn, "message from another node refused", "trace", TraceID(e.Trace), "from", l.remote, "command", e.Command, "error", headOf(err.Error()))
+		l.tellRefused(e, err)
 	}
+}
+
+// tellRefused logs that a message was refused that wants no reply, and how many were since the last time.
+func (l *clusterLink) tellRefused(e link.Request, err error) {
+	r := &l.refused
+	now := l.cluster.now()
+	if now < r.next {
+		r.untold++
+		return
+	}
+	l.cluster.node.log(levelWarn, "message from another node refused", "trace", TraceID(e.Trace), "from", l.remote, "command", e.Command,
+		"untold", r.untold, "error", headOf(err.Error()))
+	r.next, r.untold = now.Add(tellEvery), 0
 }
 
 // unwatch takes back a request to watch a service, behind which it arrives at the service. It comes too late if the service has
@@ -405,6 +426,9 @@ func (l *clusterLink) drop(reason error) {
 			level = levelInfo
 		}
 		c.node.log(level, "link lost", "peer", where, "remote", l.conn.RemoteAddr(), "reason", reason.Error())
+	}
+	if n := l.refused.untold; n > 0 {
+		c.node.log(levelWarn, "messages from another node refused", "from", l.remote, "untold", n)
 	}
 	for _, out := range l.queue {
 		out.fail(c.svc.turn, c.node, callErrorf(Unreachable, false, "%s: %v", where, reason))
