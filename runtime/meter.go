@@ -125,9 +125,9 @@ func charged(took time.Duration, weight uint32) time.Duration {
 	return took + time.Duration(weight-1)*min(took, shortTime)
 }
 
-// sample chooses the messages that are timed, of a service that is charged for them. Two readings of the clock take some 40 ns, a seventh of the handling of a small
-// message: so while that takes less than shortTime, one in sampled on average is timed. A service that has been seen to take
-// longer has all of them timed for as long as the readings then take 4 % of its time.
+// sample chooses the messages that are timed, of a service that is charged for them. Two readings of the clock take some 40 ns, a
+// seventh of the handling of a small message: so while that takes less than shortTime, one in sampled on average is timed. A
+// service that has been seen to take longer has all of them timed for as long as the readings then take 4 % of its time.
 type sample struct {
 	always int64  // for how many messages yet all are timed
 	random uint32 // so that no service keeps step with what is chosen
