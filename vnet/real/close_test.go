@@ -42,25 +42,35 @@ func TestCloseOfTheNetworkWhilePeerWrites(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	over := make(chan struct{})
+	over, closing, often := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	defer close(over)
 	go func() {
-		for {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for since := 0; ; {
 			select {
 			case <-over:
 				return
-			case <-time.After(time.Millisecond):
+			case <-tick.C:
 				client.Write([]byte("more"))
+			}
+			select {
+			case <-closing:
+				if since++; since == 20 {
+					close(often)
+				}
+			default:
 			}
 		}
 	}()
 	<-k.said
 	closed := make(chan struct{})
 	go func() {
+		close(closing)
 		n.Close()
 		close(closed)
 	}()
-	time.Sleep(20 * time.Millisecond)
+	<-often
 	got := 0
 	for buffer := make([]byte, 64<<10); ; {
 		m, err := client.Read(buffer)
