@@ -4,7 +4,7 @@ GO       ?= go
 SEEDS    ?= 500
 FUZZTIME ?= 30s
 
-.PHONY: help test sim bench lint fuzz build
+.PHONY: help test sim bench lint fuzz build profile
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,13 @@ sim: build ## sweep SEEDS (500) seeds of every shipped scenario
 
 bench: build ## measure this machine beside a channel ping-pong of the same run
 	bin/skynet bench
+
+PROFILED ?= call call-dict send tcp-echo-64 timers sim-steps call-100-pairs-2workers go-call cluster-call-1
+
+profile: ## renew cmd/skynet/default.pgo, the profile that the compiler optimises by
+	@dir=$$(mktemp -d) && $(GO) test -c -o $$dir/measure ./cmd/skynet/measure && for m in $(PROFILED); do \
+	  (cd cmd/skynet/measure && $$dir/measure -test.run '^$$' -test.bench "Round/^$$m$$" -test.cpuprofile $$dir/$$m.prof) || exit 1; \
+	done && $(GO) run ./cmd/skynet/measure/pgo cmd/skynet/default.pgo $$dir/*.prof && rm -r $$dir
 
 lint: bin/staticcheck ## gofmt, go vet, staticcheck, go.mod, and the rules of properties/policy
 	@out=$$(gofmt -l .); test -z "$$out" || { echo "gofmt: not formatted:"; echo "$$out"; exit 1; }

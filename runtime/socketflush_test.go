@@ -39,6 +39,7 @@ func (e end) Write(p []byte) (bool, error) {
 	}
 	return e.full, e.err
 }
+func (e end) Pause()             {}
 func (e end) Close()             { e.done <- "close" }
 func (e end) RemoteAddr() string { return "there:1" }
 

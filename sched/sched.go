@@ -92,7 +92,8 @@ type Turn struct {
 	Messages int
 
 	// Later is what the task leaves to be done right after the turn, in this order, on the worker that ran it: what takes time
-	// but not the task itself, which may be running elsewhere by then. On the stepper it happens at the end of the turn's time.
+	// but not the task itself, which may be running elsewhere by then. It must not append to Later. On the stepper it happens at
+	// the end of the turn's time, unless the node has halted; Close of the workers waits for it.
 	Later []func()
 
 	// Owner queues tasks that this turn made ready. It is set by the scheduler.

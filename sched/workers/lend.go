@@ -11,8 +11,8 @@ import (
 // to 50 µs, short against what the peer of a socket notices when nobody reads it.
 const lendTime = 200 * time.Microsecond
 
-// crowdedFor is how many lent places in a row are taken late after somebody has wanted one that another was about to take: long
-// enough that many sockets read at the same time stay together, and soon over when there is only one again.
+// crowdedFor is how many lent places in a row are taken late after somebody has wanted one while another goroutine was looking for
+// work already: long enough that many sockets read at the same time stay together, and soon over when there is only one again.
 const crowdedFor = 16
 
 // Lend tells that the calling goroutine is about to make tasks ready, because it has read from a socket for example, and
@@ -42,7 +42,7 @@ func (ws *Workers) Lend() (work func()) {
 // The caller counts as searching.
 func (ws *Workers) standIn() {
 	if n := ws.crowded.Load(); n > 0 {
-		ws.crowded.Store(n - 1) // only who has the place writes it down
+		ws.crowded.Store(n - 1) // a store of Lend in between may be lost, which does no harm
 		runtime.Gosched()
 	}
 	if !ws.anyWork() || !ws.lent.enter() {

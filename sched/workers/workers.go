@@ -223,7 +223,7 @@ func (w *worker) later() {
 	}
 	clear(todo)
 	w.turn.Later = todo[:0]
-	if len(todo) > shortTurn {
+	if len(todo) > shortTurn { // each is likely a system call
 		w.passed()
 	}
 }
@@ -314,7 +314,7 @@ func (w *worker) steal(victim *queue, parts int) sched.Task {
 	return w.stealSome(victim, parts)
 }
 
-// stealSome is steal where there may be more than one.
+// stealSome is steal where there may be more than one. It is a function of its own for the sake of the array, which has to be cleared.
 func (w *worker) stealSome(victim *queue, parts int) sched.Task {
 	var loot [batch]sched.Task
 	n := victim.take(loot[:], parts)
