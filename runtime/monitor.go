@@ -117,7 +117,7 @@ func (s *Service) callOff(w *watch) {
 	}
 }
 
-// forgetWatcher takes out of the table whoever wanted to hear of the end of this service; who is not in it is ignored.
+// forgetWatcher takes off the list whoever wanted to hear of the end of this service; who is not in it is ignored.
 func (s *Service) forgetWatcher(who caller, session uint64) {
 	s.watchers = slices.DeleteFunc(s.watchers, func(m message) bool { return m.session == session && m.source == who })
 }

@@ -292,26 +292,26 @@ func (j *journal) restore() {
 
 // note remembers v and what it holds. It keeps a list of its own: a state may be nested deeper than a stack should be.
 func (j *journal) note(v starlark.Value) {
-	for todo := []starlark.Value{v}; len(todo) > 0; {
-		v := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
+	for unseen := []starlark.Value{v}; len(unseen) > 0; {
+		v := unseen[len(unseen)-1]
+		unseen = unseen[:len(unseen)-1]
 		switch v := v.(type) {
 		case starlark.Tuple:
-			todo = append(todo, v...)
+			unseen = append(unseen, v...)
 		case *starlarkstruct.Struct:
 			if j.first(v) {
 				for i := range v.Len() {
 					_, field := v.AttrAt(i)
-					todo = append(todo, field)
+					unseen = append(unseen, field)
 				}
 			}
 		case *starlark.List:
 			if j.first(v) {
-				todo = append(todo, j.list(v)...)
+				unseen = append(unseen, j.list(v)...)
 			}
 		case *starlark.Dict:
 			if j.first(v) {
-				todo = append(todo, j.dict(v)...)
+				unseen = append(unseen, j.dict(v)...)
 			}
 		case *starlark.Set:
 			if j.first(v) {
@@ -319,7 +319,7 @@ func (j *journal) note(v starlark.Value) {
 			}
 		case *record:
 			if j.first(v) {
-				todo = append(todo, j.record(v)...)
+				unseen = append(unseen, j.record(v)...)
 			}
 		}
 	}

@@ -208,7 +208,8 @@ func (w *waits) expired(now sched.Time) (entry waiter, ok bool) {
 	return entry, true
 }
 
-// clear forgets everything but the generations: a late reply must not find what is added afterwards.
+// clear forgets everything but the generations: a late reply must not find what is added afterwards. Watches are told that they are
+// dropped, so that who is watched can forget them, too.
 func (w *waits) clear() {
 	w.due = deadlines{}
 	for p, page := range w.pages {

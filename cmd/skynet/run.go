@@ -16,7 +16,7 @@ import (
 type runOptions struct {
 	main    string
 	config  string // "" for the defaults
-	node    string // "" for config.DefaultName
+	node    string // "" for runtime.DefaultName
 	threads uint64 // workers; 0 means what the configuration says
 	profile string // file for the profile; "" takes none
 	print   bool   // print the configuration instead of running

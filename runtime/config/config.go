@@ -30,7 +30,7 @@ import (
 
 // Config is what a configuration file says, with the defaults for what it does not say.
 type Config struct {
-	// Name is the node's name, and Unnamed says that it is [DefaultName] since nobody gave it one.
+	// Name is the node's name, and Unnamed says that it is [runtime.DefaultName] since nobody gave it one.
 	Name    string
 	Unnamed bool
 	// Threads is the number of workers; 0 means one for each processor.
@@ -59,8 +59,6 @@ type Config struct {
 }
 
 const (
-	// DefaultName is the name of a node that is not told any.
-	DefaultName = runtime.DefaultName
 	// MaxThreads bounds the number of workers: more than the cores help nobody.
 	MaxThreads = 1024
 	// DefaultDrain is the drain time of a node that is not told any.
@@ -81,10 +79,10 @@ func (e *Error) Error() string { return e.Pos.String() + ": " + e.Msg }
 // Position is where the mistake is.
 func (e *Error) Position() syntax.Position { return e.Pos }
 
-// Parse executes a configuration file for the node of that name, [DefaultName] if it is empty. Mistakes are an [*Error] or
+// Parse executes a configuration file for the node of that name, [runtime.DefaultName] if it is empty. Mistakes are an [*Error] or
 // an error of Starlark, with their position. An empty src gives the defaults.
 func Parse(file string, src []byte, node string) (*Config, error) {
-	c := &Config{Name: cmp.Or(node, DefaultName), Unnamed: node == "", Drain: DefaultDrain}
+	c := &Config{Name: cmp.Or(node, runtime.DefaultName), Unnamed: node == "", Drain: DefaultDrain}
 	predeclared := starlark.StringDict{"node": starlark.String(c.Name)}
 	f, prog, err := starlark.SourceProgramOptions(runtime.Dialect(), file, src, predeclared.Has)
 	if err != nil {

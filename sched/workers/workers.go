@@ -217,13 +217,13 @@ func (w *worker) run(t sched.Task) {
 
 // later does what the turn has left for after it.
 func (w *worker) later() {
-	todo := w.turn.Later
-	for _, f := range todo {
+	left := w.turn.Later
+	for _, f := range left {
 		f()
 	}
-	clear(todo)
-	w.turn.Later = todo[:0]
-	if len(todo) > shortTurn { // each is likely a system call
+	clear(left)
+	w.turn.Later = left[:0]
+	if len(left) > shortTurn { // each is likely a system call
 		w.passed()
 	}
 }
@@ -314,7 +314,8 @@ func (w *worker) steal(victim *queue, parts int) sched.Task {
 	return w.stealSome(victim, parts)
 }
 
-// stealSome is steal where there may be more than one. It is a function of its own for the sake of the array, which has to be cleared.
+// stealSome is steal where there may be more than one. It is a function of its own because its array has to be cleared, which a lone
+// task need not pay for.
 func (w *worker) stealSome(victim *queue, parts int) sched.Task {
 	var loot [batch]sched.Task
 	n := victim.take(loot[:], parts)
