@@ -1,7 +1,6 @@
 package workers
 
 import (
-	"runtime"
 	"time"
 
 	"skynet/sched"
@@ -11,28 +10,16 @@ import (
 // to 50 µs, short against what the peer of a socket notices when nobody reads it.
 const lendTime = 200 * time.Microsecond
 
-// crowdedFor is how many lent places in a row are taken late after somebody has wanted one while another goroutine was looking for
-// work already: long enough that many sockets read at the same time stay together, and soon over when there is only one again.
-const crowdedFor = 16
-
 // Lend tells that the calling goroutine is about to make tasks ready, because it has read from a socket for example, and
 // would run them. It returns nil if no worker is parked, or somebody is looking for work anyway. Otherwise the goroutine
 // counts as a worker that looks for work, for whose sake [Workers.Ready] wakes no other: it must soon call what it got,
 // once, holding no lock that a task may want. If there is work by then, that call runs it in the place of a parked worker,
 // begins no turn after 200 µs, gives the place back and has a worker woken for what is left. So an event is handled on the
-// thread that read it as long as there is nothing else to do. If others have lately wanted a place at the same time, the call
-// first lets other goroutines run, which bring their work, too: it is then done in one go, and what it touches does not
-// travel between the processors with each event.
+// thread that read it as long as there is nothing else to do.
 //
 // Close waits until the place is given back, and must not be called by who was lent one.
 func (ws *Workers) Lend() (work func()) {
-	if ws.idle.count.Load() == 0 {
-		return nil
-	}
-	if !ws.searching.CompareAndSwap(0, 1) {
-		if ws.crowded.Load() < crowdedFor {
-			ws.crowded.Store(crowdedFor)
-		}
+	if ws.idle.count.Load() == 0 || !ws.searching.CompareAndSwap(0, 1) {
 		return nil
 	}
 	return ws.work
@@ -41,10 +28,6 @@ func (ws *Workers) Lend() (work func()) {
 // standIn runs what is ready in the place of a parked worker, whose fields are the caller's until the place is given back.
 // The caller counts as searching.
 func (ws *Workers) standIn() {
-	if n := ws.crowded.Load(); n > 0 {
-		ws.crowded.Store(n - 1) // a store of Lend in between may be lost, which does no harm
-		runtime.Gosched()
-	}
 	if !ws.anyWork() || !ws.lent.enter() {
 		ws.found()
 		return

@@ -1,7 +1,6 @@
 package workers_test
 
 import (
-	gort "runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -121,33 +120,6 @@ func TestLendWithoutWork(t *testing.T) {
 		done := make(chan struct{})
 		s.Ready(task(func(*sched.Turn) bool { close(done); return false }))
 		<-done
-	}
-}
-
-// TestCrowdedPlacesAreTakenLate has a second goroutine want a place while the first is about to take one, and a third that is
-// ready to run: what that brings is done in the same go.
-func TestCrowdedPlacesAreTakenLate(t *testing.T) {
-	defer gort.GOMAXPROCS(gort.GOMAXPROCS(1))
-	const rounds = 100
-	s := workers.New(workers.Options{Threads: 2})
-	defer s.Close()
-	together := 0
-	for range rounds {
-		work := lend(t, s)
-		if s.Lend() != nil {
-			t.Fatal("two places were lent at the same time")
-		}
-		var ran, brought atomic.Int64
-		s.Ready(task(func(*sched.Turn) bool { ran.Store(1 + brought.Load()); return false }))
-		go brought.Store(1)
-		work()
-		schedtest.Wait(t, func() bool { return ran.Load() > 0 })
-		if ran.Load() == 2 {
-			together++
-		}
-	}
-	if together < rounds/2 {
-		t.Errorf("what another goroutine brought was there: got %d times of %d, want most", together, rounds)
 	}
 }
 

@@ -90,8 +90,7 @@ type Workers struct {
 	searching atomic.Int32
 	_         [64]byte
 	idle      idlers
-	crowded   atomic.Int32 // how many places are still to be taken late, see Workers.Lend
-	lent      gate         // places lent to other goroutines
+	lent      gate // places lent to other goroutines
 }
 
 // worker is one goroutine with a queue. Its fields below wake are its own, or while it is parked those of the goroutine

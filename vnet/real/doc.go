@@ -2,12 +2,13 @@
 //
 // # Guarantees beyond those of vnet
 //
-//   - An idle TCP stream costs one parked goroutine and no buffer: a read buffer is taken from a pool when bytes are
-//     there and given back when the handler returns.
-//   - The goroutine that has read may run, for as long as [Options.Lend] makes it, what the handler has made ready. No lock
-//     is held meanwhile, and the stream's next bytes are read after it. [Network.Close] waits for it. Its stack may grow
-//     by that, until the garbage collector shrinks it.
-//   - A TCP stream is closed by the goroutine that reads it, and by nobody else: so its descriptor is open wherever it is used.
+//   - TCP sockets are read by pollers, as many as there are processors, on Linux with epoll instances of their own and elsewhere by
+//     a goroutine for each socket. An idle TCP stream costs one parked goroutine and no buffer. No more than a few
+//     dozen sockets are read before what they brought is handled, and 32 KiB of each.
+//   - The goroutine that has read may run, for as long as [Options.Lend] makes it, what the handlers have made ready. No lock
+//     is held meanwhile, and [Network.Close] waits for it. Bytes that come for the same sockets are read after it, or by
+//     another goroutine after 5 to 10 ms. (That is on Linux; elsewhere a stream waits for the handling of what it brought.)
+//   - A TCP stream is closed by the goroutine of its own, and by nobody else: so its descriptor is open wherever it is used.
 //   - Write tries the socket from the caller first. Only what the socket does not take is copied, for a writer
 //     goroutine that lives as long as there is a backlog.
 //   - Names are resolved beside the caller; the failure is the reason of Closed.

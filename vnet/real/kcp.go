@@ -86,12 +86,12 @@ func (k *kcpConn) first(ctx context.Context) error {
 	return err
 }
 
-func (k *kcpConn) receive(deliver func(p []byte) bool) error {
+func (k *kcpConn) receive(to receiver) error {
 	buffer, n, err := k.head, k.headLen, error(nil)
 	k.head = nil
 	for {
 		if buffer != nil {
-			more := n == 0 || deliver((*buffer)[:n])
+			more := n == 0 || to.deliver((*buffer)[:n])
 			buffers.Put(buffer)
 			if err != nil || !more {
 				return err

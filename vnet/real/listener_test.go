@@ -34,7 +34,7 @@ func (g greeter) Closed(_ vnet.Conn, reason error) { g.closed <- reason }
 func TestListenerSurvivesRunningOutOfDescriptors(t *testing.T) {
 	n := New(Options{})
 	defer n.Close()
-	tcp, err := listenTCP("127.0.0.1:0")
+	tcp, err := listenTCP(n, "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,10 +24,10 @@ type Options struct {
 	// CloseTimeout bounds how long Close goes on sending what is buffered, and then waits for the peer's end; 0
 	// means 3 s. What is not sent by then is lost and the reason of Closed is vnet.ErrTimeout.
 	CloseTimeout time.Duration
-	// Lend is called by a goroutine of the network that is about to tell a handler of bytes or a datagram; what it
-	// returns, unless it is nil, is called by that goroutine when the handler has returned, with no lock held. A scheduler
-	// that runs there what the handler has made ready saves the wake-up of a thread. The goroutine reads on when that
-	// call returns, so it should be bounded. Nil means that nothing is called.
+	// Lend is called by a goroutine of the network that is about to tell a handler of bytes or a datagram, or some handlers one
+	// after the other; what it returns, unless it is nil, is called by that goroutine when the handlers have returned, with
+	// no lock held. A scheduler that runs there what they have made ready saves the wake-up of a thread. The
+	// goroutine reads on when that call returns, so it should be short. Nil means that nothing is called.
 	Lend func() (work func())
 }
 
@@ -65,7 +65,8 @@ type Network struct {
 	ids     atomic.Uint64
 	ctx     context.Context // over when the network is closed
 	cancel  context.CancelFunc
-	running sync.WaitGroup // every goroutine of this network
+	running sync.WaitGroup // every goroutine of this network but the pollers'
+	pollers *pollers
 
 	mu      sync.Mutex
 	closed  bool
@@ -80,6 +81,7 @@ func New(options Options) *Network {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Network{
 		options: options.withDefaults(),
+		pollers: newPollers(options.Lend),
 		ctx:     ctx,
 		cancel:  cancel,
 		streams: make(map[*stream]struct{}),
@@ -108,7 +110,7 @@ func (n *Network) Listen(protocol, address string, accept func(vnet.Conn) vnet.H
 func (n *Network) listen(protocol, address string) (source, error) {
 	switch protocol {
 	case vnet.TCP:
-		return listenTCP(address)
+		return listenTCP(n, address)
 	case vnet.KCP:
 		return listenKCP(address, n.options)
 	}
@@ -139,7 +141,7 @@ func (n *Network) connect(protocol, address string) (transport, error) {
 	if protocol == vnet.KCP {
 		return dialKCP(ctx, address, n.options)
 	}
-	return dialTCP(ctx, address)
+	return dialTCP(ctx, n, address)
 }
 
 // Close implements [vnet.Network]: it closes all streams in an orderly way, aborts those that have not ended after
@@ -171,6 +173,7 @@ func (n *Network) Close() error {
 	})
 	n.running.Wait()
 	abort.Stop()
+	n.pollers.close()
 	return nil
 }
 

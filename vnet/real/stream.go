@@ -17,9 +17,8 @@ import (
 type transport interface {
 	// first waits until it is certain that there is a peer; ctx is over when the network is closed.
 	first(ctx context.Context) error
-	// receive calls deliver with what arrives, until the peer's end (io.EOF), an error, or deliver is false. What it delivers
-	// is valid during the call.
-	receive(deliver func(p []byte) bool) error
+	// receive tells to of what arrives, until the peer's end (io.EOF), an error, or deliver returns false.
+	receive(to receiver) error
 	// try sends what can be sent now. It is not called once close may be.
 	try(p []byte) (int, error)
 	// write sends all of p.
@@ -37,6 +36,14 @@ type transport interface {
 	addrs() (local, remote string)
 }
 
+// receiver is told of what arrives, which is valid during the call, by one goroutine at a time.
+type receiver interface {
+	// offer is for who must not wait: false says that deliver would, and nothing has been done.
+	offer(p []byte) (taken bool)
+	// deliver may wait; false says that no more is wanted.
+	deliver(p []byte) (more bool)
+}
+
 const readSize = 32 << 10 // one read; larger reads gain nothing on loopback and cost memory per busy stream
 
 var buffers = sync.Pool{New: func() any {
@@ -44,8 +51,8 @@ var buffers = sync.Pool{New: func() any {
 	return &b
 }}
 
-// stream is a vnet.Conn: one reader goroutine, which also brings all events but Writable, and a writer goroutine while
-// there is a backlog.
+// stream is a vnet.Conn: one reader goroutine, which with what its transport calls offer from brings all events but Writable, and
+// a writer goroutine while there is a backlog.
 type stream struct {
 	net      *Network
 	id       uint64
@@ -327,7 +334,7 @@ func (s *stream) run() {
 }
 
 func (s *stream) readAll() (reason error, peerEnded bool) {
-	err := s.tr.receive(s.deliver)
+	err := s.tr.receive(s)
 	if !errors.Is(err, io.EOF) {
 		return s.reason(err), false
 	}
@@ -335,6 +342,17 @@ func (s *stream) readAll() (reason error, peerEnded bool) {
 		s.call(func() { s.handler.EOF(s) })
 	}
 	return s.awaitEnd(), true
+}
+
+// offer tells the handler of bytes unless they have to wait, or are not wanted any more.
+func (s *stream) offer(p []byte) (taken bool) {
+	if s.held.Load() {
+		return false
+	}
+	s.events.Lock()
+	s.handler.Data(s, p)
+	s.events.Unlock()
+	return true
 }
 
 // deliver tells the handler of bytes, and then runs what that has made ready; false says that the stream is over.
