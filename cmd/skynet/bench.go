@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/exec"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -18,6 +19,7 @@ import (
 type benchOptions struct {
 	names  []string // none means all
 	format string
+	client bool // be the clients of another process's echo server
 }
 
 func benchCommand() command {
@@ -48,6 +50,8 @@ They want the whole machine: run nothing else meanwhile. The names are
 func benchFlags(flags *pflag.FlagSet) *benchOptions {
 	o := &benchOptions{}
 	formatFlag(flags, &o.format)
+	flags.BoolVar(&o.client, "echo-client", false, "be a process that tcp-echo starts")
+	flags.MarkHidden("echo-client")
 	return o
 }
 
@@ -74,8 +78,12 @@ func wrapped(words []string, columns int) string {
 }
 
 func bench(s *State, o benchOptions) error {
+	if o.client {
+		return measure.Client(s.Stdin, s.Stdout)
+	}
 	p := newProgress(s)
-	results, err := measure.Run(measure.Options{}, o.names, func(name string, done, total int) {
+	options := measure.Options{Client: func() *exec.Cmd { return s.Self("bench", "--echo-client") }}
+	results, err := measure.Run(options, o.names, func(name string, done, total int) {
 		p.show(func(time.Duration) string { return fmt.Sprintf("measuring %s, %d of %d", name, done+1, total) })
 	})
 	p.done()

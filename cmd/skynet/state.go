@@ -4,6 +4,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"os/signal"
 	"syscall"
 	"time"
@@ -33,6 +34,8 @@ type State struct {
 	// Dir is the tree below a directory.
 	Dir func(name string) fs.FS
 	Now func() time.Time
+	// Self makes the command of another process of this program.
+	Self func(args ...string) *exec.Cmd
 }
 
 // Files is the file system as far as the command needs it.
@@ -65,7 +68,17 @@ func machine() *State {
 		Files:     diskFiles{},
 		Dir:       os.DirFS,
 		Now:       time.Now,
+		Self:      self,
 	}
+}
+
+// self falls back to the name that the program was called by, which is an error of starting it if it means nothing.
+func self(args ...string) *exec.Cmd {
+	name, err := os.Executable()
+	if err != nil {
+		name = os.Args[0]
+	}
+	return exec.Command(name, args...)
 }
 
 func notified() <-chan os.Signal {

@@ -4,7 +4,7 @@ import "testing"
 
 // BenchmarkRound is one round of each measurement, for profiles: -bench 'Round/^call$' -cpuprofile call.prof.
 func BenchmarkRound(b *testing.B) {
-	for _, m := range measurements() {
+	for _, m := range measurements(brief) {
 		b.Run(m.name, func(b *testing.B) {
 			r, err := m.prepare()
 			if err != nil {

@@ -3,7 +3,7 @@ package measure
 import "fmt"
 
 // measurements lists what can be measured. Names are stable: scripts and the history of figures use them.
-func measurements() []measurement {
+func measurements(o Options) []measurement {
 	return []measurement{
 		{name: "call", unit: nanoseconds, bar: ratio(2.2), prepare: calls.alone},
 		{name: "call-2workers", unit: nanoseconds, prepare: calls.on(2, 1).alone},
@@ -35,9 +35,9 @@ func measurements() []measurement {
 		{name: "fairness", unit: milliseconds, bar: atMost(5), fixed: 1_000_000, rounds: 1, prepare: overloaded("work", inside)},
 		{name: "fairness-outside", unit: milliseconds, bar: atMost(5), fixed: 1_000_000, rounds: 1, prepare: overloaded("work", outside)},
 		{name: "fairness-loop", unit: milliseconds, bar: atMost(5), fixed: 1_000_000, rounds: 1, prepare: overloaded("loop", inside)},
-		{name: "tcp-echo-1", unit: "echoes/s", bar: share(0.95, "bare Go"), prepare: echoing(1)},
-		{name: "tcp-echo-64", unit: "echoes/s", bar: both(share(0.85, "bare Go"), atLeast(105_000)), prepare: echoing(64)},
-		{name: "tcp-echo-512", unit: "echoes/s", bar: both(share(0.90, "bare Go"), atLeast(118_000)), prepare: echoing(512)},
+		{name: "tcp-echo-1", unit: "echoes/s", bar: share(0.95, "bare Go"), prepare: echoing(1, o.Client)},
+		{name: "tcp-echo-64", unit: "echoes/s", bar: both(share(0.85, "bare Go"), atLeast(105_000)), prepare: echoing(64, o.Client)},
+		{name: "tcp-echo-512", unit: "echoes/s", bar: both(share(0.90, "bare Go"), atLeast(118_000)), prepare: echoing(512, o.Client)},
 		{name: "cluster-call-1", unit: "calls/s", bar: atLeast(2 * 14_000), prepare: clustered(1)},
 		{name: "cluster-call-100", unit: "calls/s", bar: atLeast(2 * 66_000), prepare: clustered(100)},
 		{name: "sim-steps", unit: "steps/s", bar: atLeast(500_000), prepare: simulating("quorum5.star", steps)},

@@ -8,6 +8,7 @@ package measure
 
 import (
 	"fmt"
+	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -16,7 +17,7 @@ import (
 	"skynet/runtime/diag"
 )
 
-// Options say how long to measure. The zero value is what the bench command uses.
+// Options say how to measure. The zero value measures as long as the bench command does.
 type Options struct {
 	// Rounds is how many rounds each measurement has; 0 means 15. The median needs a few of them to forget disturbances.
 	Rounds int
@@ -26,6 +27,9 @@ type Options struct {
 	// Part divides the size of the measurements that have a size of their own, such as a million timers; 0 means 1.
 	// The figures mean what their names say with 1 only: more is for seeing that everything works.
 	Part int
+	// Client makes the command of a process that calls [Client] with its standard streams. The measurements named tcp-echo need
+	// it, and no other does.
+	Client func() *exec.Cmd
 }
 
 func (o Options) withDefaults() Options {
@@ -95,7 +99,7 @@ const (
 // Names lists what can be measured, in the order in which it is.
 func Names() []string {
 	var names []string
-	for _, m := range measurements() {
+	for _, m := range measurements(Options{}) {
 		names = append(names, m.name)
 	}
 	return names
@@ -134,7 +138,7 @@ func (e *UnknownError) Near() []string {
 // many are done and how many there are. It fails with an [*UnknownError] before anything is measured. It takes all
 // processors, so nothing else should run meanwhile.
 func Run(o Options, names []string, before func(name string, done, total int)) ([]Result, error) {
-	chosen, err := choose(names)
+	chosen, err := choose(o, names)
 	if err != nil {
 		return nil, err
 	}
@@ -150,8 +154,8 @@ func Run(o Options, names []string, before func(name string, done, total int)) (
 	return results, nil
 }
 
-func choose(names []string) ([]measurement, error) {
-	all := measurements()
+func choose(o Options, names []string) ([]measurement, error) {
+	all := measurements(o)
 	known := Names()
 	for _, name := range names {
 		if !slices.Contains(known, name) {

@@ -2,6 +2,9 @@ package measure
 
 import (
 	"errors"
+	"fmt"
+	"os"
+	"os/exec"
 	"slices"
 	"testing"
 	"time"
@@ -9,11 +12,28 @@ import (
 	"go.uber.org/goleak"
 )
 
-// kcp-go, which the network links, starts goroutines of its own before main.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) }
+// asClient in the environment makes the test's process one that [Options.Client] starts.
+const asClient = "SKYNET_MEASURE_CLIENT"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asClient) != "" {
+		if err := Client(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) // kcp-go, which the network links, starts goroutines of its own before main
+}
+
+func client() *exec.Cmd {
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), asClient+"=1")
+	return c
+}
 
 // brief is enough to see that a measurement works, and says nothing about the machine.
-var brief = Options{Rounds: 1, Round: time.Millisecond, Part: 1000}
+var brief = Options{Rounds: 1, Round: time.Millisecond, Part: 1000, Client: client}
 
 func TestEveryMeasurementGivesAFigure(t *testing.T) {
 	var told []string

@@ -1,21 +1,19 @@
 package measure
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"net"
+	"os/exec"
 	"sync"
-	"time"
 
 	"go.starlark.net/starlark"
 
 	"skynet/runtime"
 )
 
-// echoing prepares n TCP connections on loopback to a service that echoes, and n to a bare Go echo server of this process
-// as the reference. The clients are goroutines of this process too, so all share its processors.
-func echoing(n int) func() (*rig, error) {
+// echoing prepares n TCP connections on loopback to a service that echoes, and n to a bare Go echo server as the reference,
+// both of this process. The clients are processes of their own on the same processors.
+func echoing(n int, client func() *exec.Cmd) func() (*rig, error) {
 	return func() (_ *rig, err error) {
 		var open stack
 		defer func() {
@@ -32,10 +30,10 @@ func echoing(n int) func() (*rig, error) {
 			return nil, err
 		}
 		r := &rig{close: open.close}
-		if r.round, err = open.clients(address, n); err != nil {
+		if r.round, err = open.clients(client(), address, n); err != nil {
 			return nil, err
 		}
-		r.reference, err = open.clients(bare, n)
+		r.reference, err = open.clients(client(), bare, n)
 		return r, err
 	}
 }
@@ -107,48 +105,6 @@ func echo(c net.Conn) {
 			return
 		}
 	}
-}
-
-// clients connects n times and returns the round in which the connections share the echoes of 16 bytes, each connection
-// one after the other.
-func (s *stack) clients(address string, n int) (round, error) {
-	conns := make([]net.Conn, n)
-	for i := range conns {
-		c, err := net.DialTimeout("tcp", address, patience)
-		if err != nil {
-			return nil, err
-		}
-		s.push(func() { c.Close() })
-		conns[i] = c
-	}
-	return func(total int) (float64, error) {
-		share := max(1, total/n)
-		errs := make([]error, n)
-		var running sync.WaitGroup
-		begun := time.Now()
-		for i, c := range conns {
-			running.Go(func() { errs[i] = bounce(c, share) })
-		}
-		running.Wait()
-		return per(time.Since(begun), share*n), errors.Join(errs...)
-	}, nil
-}
-
-// bounce sends 16 bytes and waits for them, n times.
-func bounce(c net.Conn, n int) error {
-	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
-		return err
-	}
-	var buf [16]byte
-	for range n {
-		if _, err := c.Write(buf[:]); err != nil {
-			return err
-		}
-		if _, err := io.ReadFull(c, buf[:]); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // clustered prepares two nodes of this process, each with a scheduler and a network of its own and half of the processors,
