@@ -18,7 +18,7 @@ sim: build ## sweep SEEDS (500) seeds of every shipped scenario
 bench: build ## measure this machine beside a channel ping-pong of the same run
 	bin/skynet bench
 
-PROFILED ?= call call-dict send tcp-echo-64 timers sim-steps call-100-pairs-2workers go-call cluster-call-1
+PROFILED ?= call call-dict send tcp-echo-64 tcp-echo-512 timers sim-steps call-100-pairs-2workers go-call cluster-call-1
 
 profile: ## renew cmd/skynet/default.pgo, the profile that the compiler optimises by
 	@dir=$$(mktemp -d) && $(GO) test -c -o $$dir/measure ./cmd/skynet/measure && for m in $(PROFILED); do \

@@ -3,8 +3,8 @@
 // # Guarantees beyond those of vnet
 //
 //   - TCP sockets are read by pollers, as many as there are processors, on Linux with epoll instances of their own and elsewhere by
-//     a goroutine for each socket. An idle TCP stream costs one parked goroutine and no buffer. No more than a few
-//     dozen sockets are read before what they brought is handled, and 32 KiB of each.
+//     a goroutine for each socket. An idle TCP stream costs one parked goroutine and no buffer. No more than 16
+//     sockets are read before what they brought is handled, and 32 KiB of each.
 //   - The goroutine that has read may run, for as long as [Options.Lend] makes it, what the handlers have made ready. No lock
 //     is held meanwhile, and [Network.Close] waits for it. Bytes that come for the same sockets are read after it, or by
 //     another goroutine after 5 to 10 ms. (That is on Linux; elsewhere a stream waits for the handling of what it brought.)

@@ -4,7 +4,6 @@ package real
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -177,8 +176,8 @@ func (p *poller) run() {
 	}
 }
 
-// poll finds out which sockets have something; false asks Go to wait until one may have. It never misses one: sockets are
-// reported for as long as they have something to read, and Go hears of what comes after this.
+// poll finds out which sockets have something; false asks Go to wait until one may have. None is missed: Go hears of what comes
+// after this.
 func (p *poller) poll(uintptr) bool {
 	for {
 		n, err := unix.EpollWait(p.fd, p.events[:], 0)
@@ -237,16 +236,11 @@ func (p *poller) do(work func()) (still bool) {
 	return p.handling.CompareAndSwap(turn, 0)
 }
 
-// watch makes events those of t that are waited for, all but errors, which always are; was is what they were, 0 if none.
+// watch makes events those of t that are waited for, all but errors, which always are; was is what they were, 0 if none. What there
+// is already is reported, too.
 func (p *poller) watch(t *tcp, was, events uint32) error {
-	operation, name := unix.EPOLL_CTL_MOD, "mod"
-	switch {
-	case was == events:
+	if was == events {
 		return nil
-	case was == 0:
-		operation, name = unix.EPOLL_CTL_ADD, "add"
-	case events == 0:
-		operation, name = unix.EPOLL_CTL_DEL, "del"
 	}
 	p.mu.Lock()
 	if short := t.fd + 1 - len(p.sockets); short > 0 {
@@ -256,10 +250,20 @@ func (p *poller) watch(t *tcp, was, events uint32) error {
 		p.sockets[t.fd] = nil
 	}
 	p.mu.Unlock()
-	if err := unix.EpollCtl(p.fd, operation, t.fd, &unix.EpollEvent{Events: events, Fd: int32(t.fd)}); err != nil {
-		return fmt.Errorf("epoll_ctl %s: %w", name, err)
+	switch {
+	case was == 0:
+		return p.control(unix.EPOLL_CTL_ADD, t.fd, events)
+	case events == 0:
+		return p.control(unix.EPOLL_CTL_DEL, t.fd, 0)
 	}
-	return nil
+	return p.control(unix.EPOLL_CTL_MOD, t.fd, events)
+}
+
+// control is epoll_ctl(2). Events are reported when they come (EPOLLET), not for as long as they are there, which spares the kernel
+// looking at each socket a second time.
+func (p *poller) control(operation, fd int, events uint32) error {
+	err := unix.EpollCtl(p.fd, operation, fd, &unix.EpollEvent{Events: events | unix.EPOLLET, Fd: int32(fd)})
+	return os.NewSyscallError("epoll_ctl", err)
 }
 
 // kick has the goroutine that polls look whether reading t was interrupted.

@@ -99,18 +99,22 @@ func (t *tcp) read() error {
 	return nil
 }
 
-// event is called by the poller with what epoll has reported, and a buffer.
+// event is called by the poller with what epoll has reported, once for each time that something has come, and a buffer.
 func (t *tcp) event(events uint32, buffer []byte) {
-	const failed = unix.EPOLLERR | unix.EPOLLHUP
+	const (
+		failed = unix.EPOLLERR | unix.EPOLLHUP
+		ended  = unix.EPOLLRDHUP | failed
+	)
 	if events&(unix.EPOLLOUT|failed) != 0 {
 		t.writable()
 	}
-	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|failed) != 0 && t.reading.Load() {
-		t.readable(buffer)
+	if events&(unix.EPOLLIN|ended) != 0 && t.reading.Load() {
+		t.readable(buffer, events&ended != 0)
 	}
 }
 
-func (t *tcp) readable(buffer []byte) {
+// readable reads once. What is not read then is reported again, which epoll does by itself only of what comes later.
+func (t *tcp) readable(buffer []byte, ended bool) {
 	n, err := retry(readNow, t.fd, buffer)
 	switch {
 	case err == syscall.EAGAIN:
@@ -121,6 +125,17 @@ func (t *tcp) readable(buffer []byte) {
 	case !t.offer(buffer[:n]):
 		t.left = append(t.left, buffer[:n]...)
 		t.giveBack(nil)
+	case ended || n == len(buffer):
+		t.again()
+	}
+}
+
+// again has the poller report what there is already.
+func (t *tcp) again() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.poller.control(unix.EPOLL_CTL_MOD, t.fd, t.watched); err != nil {
+		t.giveBackLocked(err)
 	}
 }
 
@@ -133,6 +148,10 @@ func (t *tcp) offer(p []byte) (taken bool) {
 func (t *tcp) giveBack(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.giveBackLocked(err)
+}
+
+func (t *tcp) giveBackLocked(err error) {
 	t.readErr = err
 	t.reading.Store(false)
 	if err := t.watch(); err != nil && t.readErr == nil {
