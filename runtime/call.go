@@ -31,58 +31,49 @@ func (co *coroutine) beginCall(dest starlark.Value, command string, args starlar
 	if err := co.mayBlock("call"); err != nil {
 		return false, nil, err
 	}
-	_, room, callee, err := co.ask(dest, command, args, kwargs, co.deadlineFor(cmp.Or(timeout, co.svc.limits.Call)), nil)
+	_, callee, err := co.ask(dest, command, args, kwargs, co.deadlineFor(cmp.Or(timeout, co.svc.limits.Call)), nil)
 	if err != nil {
 		return false, nil, err
 	}
-	co.asked = command
-	if room != nil {
-		v, err = co.awaitRoom(room)
-		return false, v, err
-	}
-	co.what, co.target = "call", callee
+	co.what, co.target, co.asked = "call", callee, command
 	return true, nil, nil
 }
 
 // ask sends a request whose outcome ends a wait of this service: it resumes the coroutine, or goes to fire if that is not nil.
-// It returns the wait, what waits for room in a full mailbox (see awaitRoom), and what the callee is called.
-func (co *coroutine) ask(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple, deadline sched.Time, fire func(outcome)) (waitID, *blockedSend, string, error) {
+// It returns the wait, and what the callee is called. A request that waits for room in a full mailbox is taken back with the wait.
+func (co *coroutine) ask(dest starlark.Value, command string, args starlark.Tuple, kwargs []starlark.Tuple, deadline sched.Time, fire func(outcome)) (waitID, string, error) {
 	s := co.svc
 	callee, remote, err := s.node.resolve(dest)
 	if s.access != nil {
 		err = co.mayCall(dest, callee, err)
 	}
 	if err != nil {
-		return 0, nil, "", err
+		return 0, "", err
 	}
 	if remote != nil {
-		id, callee, err := co.askRemote(remote.node, target{id: remote.id}, command, args, kwargs, deadline, false, fire)
-		return id, nil, callee, err
+		return co.askRemote(remote.node, target{id: remote.id}, command, args, kwargs, deadline, false, fire)
 	}
 	if deadline <= s.turn.Now {
-		return 0, nil, "", callErrorf(Timeout, false, "call of %q: the deadline of the request being handled has passed", command)
+		return 0, "", callErrorf(Timeout, false, "call of %q: the deadline of the request being handled has passed", command)
 	}
 	if err := s.roomForCall(); err != nil {
-		return 0, nil, "", err
+		return 0, "", err
 	}
 	m := message{kind: request, command: command, source: s, deadline: deadline}
 	id := s.addWait(callWait, co.unless(fire), fire, deadline)
 	m.session = uint64(id)
-	var room *blockedSend
 	full, err := co.deliver(&m, callee, args, kwargs)
 	if full {
-		room, err = co.waitForRoom(&m, callee)
+		_, err = s.waitForRoom(id, &m, callee)
 	}
 	if err != nil {
 		s.waits.take(id)
-		return 0, nil, "", err
+		return 0, "", err
 	}
 	if fire == nil {
 		co.waiting.callee, co.waiting.call = callee, id
-	} else if room != nil {
-		s.waits.refire(id, room.orOverload(fire))
 	}
-	return id, room, callee.label, nil
+	return id, callee.label, nil
 }
 
 // unless is the coroutine that a wait resumes, nil if fire is called instead.
@@ -107,12 +98,16 @@ func (co *coroutine) send(dest starlark.Value, command string, args starlark.Tup
 	}
 	m := message{kind: request, command: command, source: co.svc}
 	full, err := co.deliver(&m, callee, args, kwargs)
-	if full {
-		var room *blockedSend
-		if room, err = co.waitForRoom(&m, callee); room != nil {
-			_, err = co.awaitRoom(room)
-		}
+	if !full {
+		return err
 	}
+	entered := co.svc.addWait(otherWait, co, nil, co.deadlineFor(co.svc.limits.Call))
+	waits, err := co.svc.waitForRoom(entered, &m, callee)
+	if !waits {
+		co.svc.waits.take(entered)
+		return err
+	}
+	_, err = co.block("send", callee.label)
 	return err
 }
 

@@ -86,13 +86,13 @@ func (c *crowd) expire(n int) error {
 	}
 	c.now = max(c.now, c.model[n-1].deadline)
 	for len(c.model) > 0 && c.model[0].deadline <= c.now {
-		got, ok := c.waits.expired(c.now)
+		got, _, ok := c.waits.expired(c.now)
 		if want := c.model[0].id(); !ok || got.timer.id != want {
 			return fmt.Errorf("expired: got %v, %v, want %x", got.timer, ok, want)
 		}
 		c.model = c.model[1:]
 	}
-	if got, ok := c.waits.expired(c.now); ok {
+	if got, _, ok := c.waits.expired(c.now); ok {
 		return fmt.Errorf("expired: got %x, want nothing", got.timer.id)
 	}
 	return nil

@@ -23,6 +23,7 @@ type mailboxModel struct {
 	busy, closed bool
 	first        entry // handed over, if given
 	given        bool
+	signalled    bool
 }
 
 // entry is a message of the model.
@@ -144,7 +145,7 @@ func (m *mailboxModel) take() (e entry, ok bool) {
 		return m.first, true
 	}
 	if len(m.queue) == 0 {
-		m.busy = false
+		m.busy = m.signalled
 		return entry{}, false
 	}
 	e, m.queue = m.queue[0], m.queue[1:]
@@ -152,8 +153,20 @@ func (m *mailboxModel) take() (e entry, ok bool) {
 }
 
 func (m *mailboxModel) settle() bool {
-	m.busy = len(m.queue) > 0
+	m.busy = m.given || len(m.queue) > 0 || m.signalled
 	return m.busy
+}
+
+func (m *mailboxModel) signal() putResult {
+	if m.closed {
+		return putClosed
+	}
+	wasBusy := m.busy
+	m.busy, m.signalled = true, true
+	if wasBusy {
+		return putOK
+	}
+	return putReady
 }
 
 func (m *mailboxModel) close() (left []uint64) {
@@ -295,6 +308,11 @@ func (p *mailboxPair) step(op int, session uint64) {
 	case op == 159 && session%4 == 0:
 		p.compare("close", sessions(p.b.close()), p.m.close())
 		p.outside, p.off, p.m.putOff = nil, nil, nil
+	case op >= 164:
+		p.compare("signal", p.b.signal(func() uint32 { return signalUrgent }), p.m.signal())
+	case op >= 160:
+		p.compare("attend", p.b.signals.Swap(0) != 0, p.m.signalled)
+		p.m.signalled = false
 	}
 	p.compare("length", p.b.length(), len(p.m.queue))
 	p.compare("requests that wait", p.b.overflow.waiting, len(p.m.blocked))
@@ -326,7 +344,7 @@ func TestMailboxIsItsModel(t *testing.T) {
 					}
 				}
 				return ""
-			}, gen.SliceOf(gen.IntRange(0, 159))))
+			}, gen.SliceOf(gen.IntRange(0, 167))))
 			properties.TestingRun(t)
 		})
 	}

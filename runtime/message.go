@@ -180,10 +180,11 @@ func (b *mailbox) take(m *message) takeResult {
 	}
 	b.mu.Lock()
 	if b.n == 0 {
-		r := tookSignal
-		if b.signals.Load() == 0 {
+		r := tookNothing
+		if b.pending() {
+			r = tookSignal
+		} else {
 			b.idle()
-			r = tookNothing
 		}
 		b.mu.Unlock()
 		return r
@@ -204,15 +205,18 @@ func (b *mailbox) take(m *message) takeResult {
 	return took
 }
 
-// settle clears busy if the queue is empty and reports whether there is more.
+// settle clears busy if there is nothing left to do and reports whether there is.
 func (b *mailbox) settle() (more bool) {
 	b.mu.Lock()
-	if more = b.n > 0 || b.signals.Load() != 0; !more {
+	if more = b.pending(); !more {
 		b.idle()
 	}
 	b.mu.Unlock()
 	return more
 }
+
+// pending tells whether there is a message, handed over or queued, or a signal. The owner calls it, with the lock held.
+func (b *mailbox) pending() bool { return b.given || b.n > 0 || b.signals.Load() != 0 }
 
 // idle is the end of a busy period; a ring that a burst has made large is given back.
 func (b *mailbox) idle() {

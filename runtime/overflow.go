@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"cmp"
-	"errors"
 	"time"
 
 	"go.starlark.net/starlark"
@@ -46,12 +45,12 @@ type mailCounts struct {
 
 // blockedSend is a request that waits for room in a mailbox. The lock of that mailbox guards state and m.
 //
-// It has either a sender, a coroutine of this node that takes it back at its deadline and when it ends itself, or none, because it
-// comes from another node or was redirected: then it is entrusted to the mailbox.
+// It has either a sender, a service of this node that takes it back when its wait is over in any way, or none, because it comes from
+// another node or was redirected: then it is entrusted to the mailbox.
 type blockedSend struct {
 	callee *Service
 	m      message
-	wake   waitID // of m.source, to be told when m has entered; 0 for a call, which waits for its reply anyway
+	wake   waitID // of m.source, to be told when m has entered; 0 for a call, whose wait is that for its reply
 	state  blockedState
 
 	by  sched.Time // when the mailbox drops it; 0 if it has a sender
@@ -193,7 +192,7 @@ func (b *mailbox) expire(now sched.Time) (late []message) {
 	defer b.mu.Unlock()
 	t := b.overflow.entrusted
 	for {
-		w, ok := t.deadlines.expired(now)
+		w, _, ok := t.deadlines.expired(now)
 		if !ok {
 			break
 		}
@@ -408,28 +407,24 @@ func (s *Service) overloaded(m *message) *CallError {
 	return callErrorf(Overload, false, "the mailbox of %s is full (%d messages)", s.label, b.maxRequests)
 }
 
-// waitForRoom lets the request m of a coroutine, which has found the mailbox full, wait for room, if it may. Without an
-// error the request is in the mailbox (e is nil) or waits for room, and the coroutine must call awaitRoom.
-func (co *coroutine) waitForRoom(m *message, callee *Service) (e *blockedSend, err error) {
-	s := co.svc
+// waitForRoom lets the request m of this service, which has found the mailbox full, wait for room, if it may, as long as its wait
+// lasts: that for the reply or, of a send, that for the room. Without an error the request waits, or is in the mailbox after all.
+func (s *Service) waitForRoom(wait waitID, m *message, callee *Service) (waits bool, err error) {
 	if callee.limits.Overflow != Block || callee == s {
-		return nil, callee.overloaded(m)
+		return false, callee.overloaded(m)
 	}
-	e = &blockedSend{m: *m, callee: callee}
+	e := &blockedSend{m: *m, callee: callee}
 	if m.session == 0 {
-		e.wake = s.addWait(otherWait, co, nil, co.deadlineFor(s.limits.Call))
+		e.wake = wait
 	}
 	waits, refused := e.line(s.turn)
-	if waits {
-		return e, nil
-	}
-	if e.wake != 0 {
-		s.waits.take(e.wake)
-	}
 	if refused != nil {
-		return nil, refused
+		return false, refused
 	}
-	return nil, nil
+	if waits {
+		s.waits.queues(wait, e)
+	}
+	return waits, nil
 }
 
 // entrust lets a request that has found the mailbox full wait for room there without a sender, if it may: until its deadline, or,
@@ -502,34 +497,8 @@ func (s *Service) dropLate() {
 	}
 }
 
-// awaitRoom suspends the coroutine until its request e, which waits for room, was answered (a call), or has entered the
-// mailbox (a send), or its deadline has passed.
-func (co *coroutine) awaitRoom(e *blockedSend) (starlark.Value, error) {
-	callee := e.callee
-	what := "call"
-	if e.wake != 0 {
-		what = "send"
-	}
-	v, err := co.block(what, callee.label)
-	late := err == nil && v == nil || errors.Is(err, &CallError{Kind: Timeout})
-	if (late || err == errKilled || errors.Is(err, errExchanging)) && callee.mail.withdraw(e) && late {
-		return nil, e.noRoom()
-	}
-	return v, err
-}
-
 func (e *blockedSend) noRoom() *CallError {
 	return callErrorf(Overload, false, "the mailbox of %s had no room within the deadline", e.callee.label)
-}
-
-// orOverload is fire for a request whose coroutine does not wait for it: one that never had room was not late, but refused.
-func (e *blockedSend) orOverload(fire func(outcome)) func(outcome) {
-	return func(o outcome) {
-		if o.late && e.callee.mail.withdraw(e) {
-			o = outcome{err: e.noRoom()}
-		}
-		fire(o)
-	}
 }
 
 // welcome tells the senders whose requests the last take or release let in.

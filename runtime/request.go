@@ -74,7 +74,7 @@ func (r *requestValue) whom() string {
 // send sends the request; its outcome goes to fire.
 func (r *requestValue) send(co *coroutine, b *starlark.Builtin, deadline sched.Time, fire func(outcome)) (waitID, error) {
 	if r.node == "" || r.node == co.svc.node.name {
-		id, _, _, err := co.ask(r.dest, r.command, r.args, r.kwargs, deadline, fire)
+		id, _, err := co.ask(r.dest, r.command, r.args, r.kwargs, deadline, fire)
 		return id, err
 	}
 	to, err := targetOf(b, r.node, r.dest)

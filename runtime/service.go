@@ -515,7 +515,7 @@ func (s *Service) expireBatch(now sched.Time) bool {
 		if s.phase == ending {
 			return false
 		}
-		w, ok := s.waits.expired(now)
+		w, refused, ok := s.waits.expired(now)
 		if !ok {
 			return false
 		}
@@ -523,16 +523,20 @@ func (s *Service) expireBatch(now sched.Time) bool {
 		case w.timer != nil:
 			s.runq.push(runnable{timer: w.timer})
 			continue
+		case w.fire != nil && refused != nil:
+			w.fire(outcome{err: refused.noRoom()})
+			continue
 		case w.fire != nil:
 			w.fire(outcome{late: true})
 			continue
 		}
-		if co := w.co; co.what == "call" {
-			if co.asked == "" { // a launch or a look inside
-				co.err = callErrorf(Timeout, true, "no reply from %s within its deadline", co.target)
-			} else {
-				co.err = callErrorf(Timeout, true, "no reply from %s to %q within its deadline", co.target, co.asked)
-			}
+		switch co := w.co; {
+		case refused != nil:
+			co.err = refused.noRoom()
+		case co.what == "call" && co.asked == "": // a launch or a look inside
+			co.err = callErrorf(Timeout, true, "no reply from %s within its deadline", co.target)
+		case co.what == "call":
+			co.err = callErrorf(Timeout, true, "no reply from %s to %q within its deadline", co.target, co.asked)
 		}
 		s.runq.push(runnable{co: w.co})
 	}

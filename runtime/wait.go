@@ -21,6 +21,7 @@ type waits struct {
 	free  []uint32 // indices of free slots
 	due   deadlines
 	order uint64
+	rooms map[waitID]*blockedSend // requests that wait for room in a mailbox, by whose waits: taken back when these are over
 	timed int            // how many entries have a deadline
 	count [waitKinds]int // how many entries of each kind there are
 }
@@ -130,7 +131,8 @@ func (w *waits) find(id waitID) *wait {
 	return nil
 }
 
-// take removes the entry id names and returns what it held; ok is false if it is gone already.
+// take removes the entry id names and returns what it held; ok is false if it is gone already. A request of it that still waits for
+// room in a mailbox is taken back.
 func (w *waits) take(id waitID) (entry waiter, ok bool) {
 	s := w.find(id)
 	if s == nil {
@@ -148,8 +150,11 @@ func (w *waits) take(id waitID) (entry waiter, ok bool) {
 // slack is how many deadlines of waits that are over are left in any case.
 const slack = 16
 
-// remove frees the slot of an entry.
-func (w *waits) remove(s *wait, i uint32) {
+// remove frees the slot of an entry. It returns the request of it that has found no room, if there is one.
+func (w *waits) remove(s *wait, i uint32) (refused *blockedSend) {
+	if len(w.rooms) > 0 {
+		refused = w.withdraw(waitID(s.gen)<<32 | waitID(i))
+	}
 	if s.timed {
 		w.timed--
 	}
@@ -159,10 +164,26 @@ func (w *waits) remove(s *wait, i uint32) {
 		w.free = slices.Grow(w.free, len(w.free)+1) // append would copy a long list several times as often
 	}
 	w.free = append(w.free, i)
+	return refused
 }
 
-// refire gives a wait another function to be called.
-func (w *waits) refire(id waitID, fire func(outcome)) { w.slot(uint32(id)).fire = fire }
+// queues notes that e, the request of a wait, waits for room in a mailbox.
+func (w *waits) queues(id waitID, e *blockedSend) {
+	if w.rooms == nil {
+		w.rooms = make(map[waitID]*blockedSend)
+	}
+	w.rooms[id] = e
+}
+
+// withdraw takes back the request of a wait, and returns it if it was waiting for room until now.
+func (w *waits) withdraw(id waitID) *blockedSend {
+	e := w.rooms[id]
+	delete(w.rooms, id)
+	if e == nil || !e.callee.mail.withdraw(e) {
+		return nil
+	}
+	return e
+}
 
 // holds tells whether the entry id names is the wait of co.
 func (w *waits) holds(id waitID, co *coroutine) bool {
@@ -196,16 +217,17 @@ func (w *waits) earliest() sched.Time {
 	return 0
 }
 
-// expired removes the first entry whose deadline is not after now.
-func (w *waits) expired(now sched.Time) (entry waiter, ok bool) {
+// expired removes the first entry whose deadline is not after now. If all that time its request had no room, it returns that,
+// taken back, too.
+func (w *waits) expired(now sched.Time) (entry waiter, refused *blockedSend, ok bool) {
 	s, d := w.first()
 	if d == nil || d.deadline > now {
-		return waiter{}, false
+		return waiter{}, nil, false
 	}
 	entry = s.waiter
-	w.remove(s, d.slot)
+	refused = w.remove(s, d.slot)
 	w.due.pop()
-	return entry, true
+	return entry, refused, true
 }
 
 // clear forgets everything but the generations: a late reply must not find what is added afterwards. Watches are told that they are

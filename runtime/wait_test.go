@@ -79,7 +79,7 @@ func waitsRun(ops []int) string {
 			}
 		case 3:
 			now := sched.Time(arg % 8)
-			_, got := w.expired(now)
+			_, _, got := w.expired(now)
 			first, some := m.first()
 			if want := some && first.deadline <= now; got != want {
 				return fmt.Sprintf("operation %d: expired at %d: got %v, want %v", i, now, got, want)
