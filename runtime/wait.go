@@ -22,8 +22,8 @@ type waits struct {
 	due   deadlines
 	order uint64
 	rooms map[waitID]*blockedSend // requests that wait for room in a mailbox, by whose waits: taken back when these are over
-	timed int            // how many entries have a deadline
-	count [waitKinds]int // how many entries of each kind there are
+	timed int                     // how many entries have a deadline
+	count [waitKinds]int          // how many entries of each kind there are
 }
 
 // pageSize is how many slots lie together: a table that grows is not copied.
