@@ -64,7 +64,7 @@ func (co *coroutine) ask(dest starlark.Value, command string, args starlark.Tupl
 	m.session = uint64(id)
 	full, err := co.deliver(&m, callee, args, kwargs)
 	if full {
-		_, err = s.waitForRoom(id, &m, callee)
+		_, err = co.waitForRoom(&m, callee)
 	}
 	if err != nil {
 		s.waits.take(id)
@@ -98,16 +98,12 @@ func (co *coroutine) send(dest starlark.Value, command string, args starlark.Tup
 	}
 	m := message{kind: request, command: command, source: co.svc}
 	full, err := co.deliver(&m, callee, args, kwargs)
-	if !full {
-		return err
+	if full {
+		var waits bool
+		if waits, err = co.waitForRoom(&m, callee); waits {
+			_, err = co.block("send", callee.label)
+		}
 	}
-	entered := co.svc.addWait(otherWait, co, nil, co.deadlineFor(co.svc.limits.Call))
-	waits, err := co.svc.waitForRoom(entered, &m, callee)
-	if !waits {
-		co.svc.waits.take(entered)
-		return err
-	}
-	_, err = co.block("send", callee.label)
 	return err
 }
 

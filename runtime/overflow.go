@@ -407,24 +407,32 @@ func (s *Service) overloaded(m *message) *CallError {
 	return callErrorf(Overload, false, "the mailbox of %s is full (%d messages)", s.label, b.maxRequests)
 }
 
-// waitForRoom lets the request m of this service, which has found the mailbox full, wait for room, if it may, as long as its wait
-// lasts: that for the reply or, of a send, that for the room. Without an error the request waits, or is in the mailbox after all.
-func (s *Service) waitForRoom(wait waitID, m *message, callee *Service) (waits bool, err error) {
+// waitForRoom lets the request m, which has found the mailbox full, wait for room, if it may, as long as its wait lasts: the one for the
+// reply or, of a send, one that ends when it has entered and that the coroutine must await. Without an error the request waits, or is
+// in the mailbox after all.
+func (co *coroutine) waitForRoom(m *message, callee *Service) (waits bool, err error) {
+	s := co.svc
 	if callee.limits.Overflow != Block || callee == s {
 		return false, callee.overloaded(m)
 	}
 	e := &blockedSend{m: *m, callee: callee}
-	if m.session == 0 {
+	wait := waitID(m.session)
+	if wait == 0 {
+		wait = s.addWait(otherWait, co, nil, co.deadlineFor(s.limits.Call))
 		e.wake = wait
 	}
 	waits, refused := e.line(s.turn)
+	if waits {
+		s.waits.block(wait, e)
+		return true, nil
+	}
+	if e.wake != 0 {
+		s.waits.take(e.wake)
+	}
 	if refused != nil {
 		return false, refused
 	}
-	if waits {
-		s.waits.queues(wait, e)
-	}
-	return waits, nil
+	return false, nil
 }
 
 // entrust lets a request that has found the mailbox full wait for room there without a sender, if it may: until its deadline, or,

@@ -21,9 +21,10 @@ type waits struct {
 	free  []uint32 // indices of free slots
 	due   deadlines
 	order uint64
-	rooms map[waitID]*blockedSend // requests that wait for room in a mailbox, by whose waits: taken back when these are over
-	timed int                     // how many entries have a deadline
-	count [waitKinds]int          // how many entries of each kind there are
+	timed int            // how many entries have a deadline
+	count [waitKinds]int // how many entries of each kind there are
+
+	blocked map[waitID]*blockedSend // requests that wait for room in a mailbox: each is taken back when its wait is over
 }
 
 // pageSize is how many slots lie together: a table that grows is not copied.
@@ -152,7 +153,7 @@ const slack = 16
 
 // remove frees the slot of an entry. It returns the request of it that has found no room, if there is one.
 func (w *waits) remove(s *wait, i uint32) (refused *blockedSend) {
-	if len(w.rooms) > 0 {
+	if len(w.blocked) > 0 {
 		refused = w.withdraw(waitID(s.gen)<<32 | waitID(i))
 	}
 	if s.timed {
@@ -167,18 +168,18 @@ func (w *waits) remove(s *wait, i uint32) (refused *blockedSend) {
 	return refused
 }
 
-// queues notes that e, the request of a wait, waits for room in a mailbox.
-func (w *waits) queues(id waitID, e *blockedSend) {
-	if w.rooms == nil {
-		w.rooms = make(map[waitID]*blockedSend)
+// block notes that e, the request of a wait, waits for room in a mailbox.
+func (w *waits) block(id waitID, e *blockedSend) {
+	if w.blocked == nil {
+		w.blocked = make(map[waitID]*blockedSend)
 	}
-	w.rooms[id] = e
+	w.blocked[id] = e
 }
 
 // withdraw takes back the request of a wait, and returns it if it was waiting for room until now.
 func (w *waits) withdraw(id waitID) *blockedSend {
-	e := w.rooms[id]
-	delete(w.rooms, id)
+	e := w.blocked[id]
+	delete(w.blocked, id)
 	if e == nil || !e.callee.mail.withdraw(e) {
 		return nil
 	}
