@@ -91,20 +91,27 @@ func socketOpen(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	s.addCloser(k)
 	v, err := co.block("open", address)
 	k.reader = 0
-	switch {
-	case err != nil:
+	if err == nil {
+		err = k.opened(v == starlark.True, b.Name(), address)
+	}
+	if err != nil {
+		k.close() // also if the coroutine was cancelled: nobody else has the socket
 		return nil, err
-	case v != starlark.True:
-		k.close()
-		return nil, callErrorf(Timeout, false, "%s: %s does not answer", b.Name(), address)
+	}
+	return k, nil
+}
+
+// opened tells why a connection was not made, nil if it was; inTime says whether anything was heard of it by the deadline.
+func (k *socket) opened(inTime bool, name, address string) error {
+	if !inTime {
+		return callErrorf(Timeout, false, "%s: %s does not answer", name, address)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed {
-		s.removeCloser(k)
-		return nil, callErrorf(Unreachable, false, "%s: %s: %v", b.Name(), address, k.reason)
+		return callErrorf(Unreachable, false, "%s: %s: %v", name, address, k.reason)
 	}
-	return k, nil
+	return nil
 }
 
 // plainSocket returns the socket of a call with so many positional arguments and no other, the usual way to call, without
@@ -133,7 +140,7 @@ func readBytes(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs [
 	}
 	var k *socket
 	n := 0
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "socket", &k, "n?", &n); err != nil {
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "socket", &k, "n??", &n); err != nil {
 		return nil, err
 	}
 	if n < 0 || n > maxRead {
