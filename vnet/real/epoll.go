@@ -40,13 +40,13 @@ type pollers struct {
 	next   int       // which one gets the next socket
 	closed bool
 
-	watching atomic.Bool // the timer is set
-	timer    *time.Timer
+	ticking atomic.Bool // the timer is set
+	timer   *time.Timer
 }
 
 func newPollers(lend func() (work func())) *pollers {
 	ps := &pollers{lend: lend, all: make([]*poller, runtime.GOMAXPROCS(0))}
-	ps.timer = time.AfterFunc(time.Hour, ps.look)
+	ps.timer = time.AfterFunc(time.Hour, ps.replaceStalled)
 	ps.timer.Stop()
 	return ps
 }
@@ -85,30 +85,37 @@ func (ps *pollers) close() {
 	ps.timer.Stop()
 }
 
-// watch sets the timer of look, which is not set while nothing arrives.
-func (ps *pollers) watch() {
-	if !ps.watching.Load() && ps.watching.CompareAndSwap(false, true) {
+// over tells whether the pollers are to end.
+func (ps *pollers) over() bool {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	return ps.closed
+}
+
+// tick sets the timer of replaceStalled, which is not set while nothing arrives.
+func (ps *pollers) tick() {
+	if !ps.ticking.Load() && ps.ticking.CompareAndSwap(false, true) {
 		ps.timer.Reset(stallTick)
 	}
 }
 
-// look replaces the pollers that still handle what they did a tick ago: who keeps a thread for long, such as a service in Go that
+// replaceStalled replaces the pollers that still handle what they did a tick ago: who keeps a thread for long, such as a service in Go that
 // blocks, is not to keep others from their sockets.
-func (ps *pollers) look() {
+func (ps *pollers) replaceStalled() {
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
-	ps.watching.Store(false)
+	ps.ticking.Store(false)
 	for _, p := range ps.all {
 		if p == nil || ps.closed {
 			continue
 		}
-		turn := p.handling.Load()
-		if turn != 0 && turn == p.seen && p.handling.CompareAndSwap(turn, 0) {
+		round := p.handling.Load()
+		if round != 0 && round == p.seen && p.handling.CompareAndSwap(round, 0) {
 			ps.done.Go(p.run)
 			continue
 		}
-		if p.seen = turn; turn != 0 {
-			ps.watch()
+		if p.seen = round; round != 0 {
+			ps.tick()
 		}
 	}
 }
@@ -126,19 +133,19 @@ type poller struct {
 	found   int             // how many of events there are
 	conns   [pollBatch]*tcp // of events
 	batches int             // since it last waited
-	turn    int64           // how often it has handled
+	round   int64           // how often it has handled
 	asked   bool            // lend was called for this batch
 	work    func()          // what that returned
 	buffer  [readSize]byte
 
-	// handling is the number of the turn, not 0, in which the goroutine that polls handles what it has read. Who sets it back
+	// handling is the number of the round, not 0, in which the goroutine that polls handles what it has read. Who sets it back
 	// to 0 polls next.
 	handling atomic.Int64
-	seen     int64 // by look, guarded by pollers.mu
+	seen     int64 // by replaceStalled, guarded by pollers.mu
 
-	mu      sync.Mutex
-	sockets []*tcp // by descriptor
-	kicked  []*tcp // to be looked at, see kick
+	mu          sync.Mutex
+	sockets     []*tcp // by descriptor
+	interrupted []*tcp // whose reading is to end, see interrupt
 }
 
 func newPoller(of *pollers) (*poller, error) {
@@ -151,7 +158,11 @@ func newPoller(of *pollers) (*poller, error) {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
 	p := &poller{of: of, fd: fd, file: os.NewFile(uintptr(fd), "epoll")}
-	if p.raw, err = p.file.SyscallConn(); err != nil {
+	p.raw, err = p.file.SyscallConn()
+	if err == nil {
+		err = p.file.SetReadDeadline(time.Time{}) // fails if Go's poller has not taken it
+	}
+	if err != nil {
 		p.file.Close()
 		return nil, err
 	}
@@ -169,9 +180,11 @@ func (p *poller) run() {
 			}
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			p.file.SetReadDeadline(time.Time{})
-			p.handBack()
-		default:
+			p.endInterrupted()
+		case p.of.over():
 			return
+		default:
+			panic(err) // its sockets would hang
 		}
 	}
 }
@@ -219,7 +232,7 @@ func (p *poller) handle() (still bool) {
 	return true
 }
 
-// borrow is called before the first bytes of a batch are handed to a handler, see [Options.Lend].
+// borrow implements [lender], see [Options.Lend]: once a batch.
 func (p *poller) borrow() {
 	if !p.asked && p.of.lend != nil {
 		p.asked, p.work = true, p.of.lend()
@@ -228,12 +241,12 @@ func (p *poller) borrow() {
 
 // do calls work, as long as which another goroutine may begin to poll; false says that one has.
 func (p *poller) do(work func()) (still bool) {
-	p.turn++
-	turn := p.turn
-	p.handling.Store(turn)
-	p.of.watch()
+	p.round++
+	round := p.round
+	p.handling.Store(round)
+	p.of.tick()
 	work()
-	return p.handling.CompareAndSwap(turn, 0)
+	return p.handling.CompareAndSwap(round, 0)
 }
 
 // watch makes events those of t that are waited for, all but errors, which always are; was is what they were, 0 if none. What there
@@ -266,22 +279,22 @@ func (p *poller) control(operation, fd int, events uint32) error {
 	return os.NewSyscallError("epoll_ctl", err)
 }
 
-// kick has the goroutine that polls look whether reading t was interrupted.
-func (p *poller) kick(t *tcp) {
+// interrupt has the goroutine that polls end the reading of t, if it was interrupted.
+func (p *poller) interrupt(t *tcp) {
 	p.mu.Lock()
-	p.kicked = append(p.kicked, t)
+	p.interrupted = append(p.interrupted, t)
 	p.mu.Unlock()
 	p.file.SetReadDeadline(time.Unix(1, 0))
 }
 
-// handBack gives back what was kicked.
-func (p *poller) handBack() {
+// endInterrupted ends the readings that were interrupted.
+func (p *poller) endInterrupted() {
 	p.mu.Lock()
-	kicked := slices.Clone(p.kicked)
-	clear(p.kicked)
-	p.kicked = p.kicked[:0]
+	interrupted := slices.Clone(p.interrupted)
+	clear(p.interrupted)
+	p.interrupted = p.interrupted[:0]
 	p.mu.Unlock()
-	for _, t := range kicked {
-		t.giveUp()
+	for _, t := range interrupted {
+		t.endIfInterrupted()
 	}
 }

@@ -53,23 +53,22 @@ func (l *listener) run() {
 		case err == nil:
 			backoff = firstBackoff
 			l.welcome(tr)
-		case l.source.over(err) || !l.rest(backoff):
+		case l.source.over(err):
 			return
 		default:
+			l.rest(backoff)
 			backoff = min(2*backoff, lastBackoff)
 		}
 	}
 }
 
-// rest waits for d; it is false when the network is closed meanwhile.
-func (l *listener) rest(d time.Duration) bool {
+// rest waits for d, or until the network is closed.
+func (l *listener) rest(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
 	case <-l.net.ctx.Done():
-		return false
 	}
 }
 

@@ -27,7 +27,7 @@ type transport interface {
 	finish(deadline time.Time) error
 	// closing bounds writes from now on, because the stream is being closed.
 	closing(deadline time.Time)
-	// interrupt makes receive return with an error once it waits, now and for ever.
+	// interrupt makes receive return with an error once it waits, now and until drain.
 	interrupt()
 	// drain discards what the peer still sends, until its end, the timeout, or soon after ctx is over.
 	drain(ctx context.Context, timeout time.Duration)
@@ -38,11 +38,14 @@ type transport interface {
 
 // receiver is told of what arrives, which is valid during the call, by one goroutine at a time.
 type receiver interface {
-	// offer is for who must not wait: false says that deliver would, and nothing has been done.
-	offer(p []byte) (taken bool)
+	// offer is for who must not wait: false says that deliver would, and nothing has been done. Before a handler is told it borrows.
+	offer(p []byte, from lender) (taken bool)
 	// deliver may wait; false says that no more is wanted.
 	deliver(p []byte) (more bool)
 }
+
+// lender is who does afterwards what a handler has made ready, see [Options.Lend].
+type lender interface{ borrow() }
 
 const readSize = 32 << 10 // one read; larger reads gain nothing on loopback and cost memory per busy stream
 
@@ -51,8 +54,8 @@ var buffers = sync.Pool{New: func() any {
 	return &b
 }}
 
-// stream is a vnet.Conn: one reader goroutine, which with what its transport calls offer from brings all events but Writable, and
-// a writer goroutine while there is a backlog.
+// stream is a vnet.Conn. Its reader goroutine brings all events but Writable; on Linux a poller brings Data in its place while nothing
+// has to wait. A writer goroutine exists while there is a backlog.
 type stream struct {
 	net      *Network
 	id       uint64
@@ -345,10 +348,11 @@ func (s *stream) readAll() (reason error, peerEnded bool) {
 }
 
 // offer tells the handler of bytes unless they have to wait, or are not wanted any more.
-func (s *stream) offer(p []byte) (taken bool) {
+func (s *stream) offer(p []byte, from lender) (taken bool) {
 	if s.held.Load() {
 		return false
 	}
+	from.borrow()
 	s.events.Lock()
 	s.handler.Data(s, p)
 	s.events.Unlock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -18,13 +19,19 @@ func dialTCP(ctx context.Context, n *Network, address string) (transport, error)
 	if err != nil {
 		return nil, err
 	}
-	return newTCP(n, conn.(*net.TCPConn)) // Go has set TCP_NODELAY and keep-alive
+	tr, err := newTCP(n, conn.(*net.TCPConn)) // Go has set TCP_NODELAY and keep-alive
+	if err != nil {
+		conn.Close()
+	}
+	return tr, err
 }
 
 // tcpSource accepts TCP connections.
 type tcpSource struct {
 	*net.TCPListener
-	net *Network
+	net     *Network
+	waiting *net.TCPConn // was accepted, but there was no descriptor for its transport
+	closed  atomic.Bool
 }
 
 func listenTCP(n *Network, address string) (source, error) {
@@ -32,20 +39,34 @@ func listenTCP(n *Network, address string) (source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return tcpSource{l.(*net.TCPListener), n}, nil
+	return &tcpSource{TCPListener: l.(*net.TCPListener), net: n}, nil
 }
 
-func (s tcpSource) next() (transport, error) {
-	conn, err := s.AcceptTCP()
-	if err != nil {
-		return nil, err
+func (s *tcpSource) next() (transport, error) {
+	conn := s.waiting
+	if s.waiting = nil; conn == nil {
+		var err error
+		if conn, err = s.AcceptTCP(); err != nil {
+			return nil, err
+		}
 	}
-	return newTCP(s.net, conn)
+	tr, err := newTCP(s.net, conn)
+	switch {
+	case (errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)) && !s.closed.Load():
+		s.waiting = conn // until a descriptor is free, as those who were not accepted yet
+	case err != nil:
+		conn.Close()
+	}
+	return tr, err
 }
 
-func (s tcpSource) over(err error) bool { return errors.Is(err, net.ErrClosed) }
-func (s tcpSource) addr() string        { return s.Addr().String() }
-func (s tcpSource) close() error        { return ignoreClosed(s.Close()) }
+func (s *tcpSource) over(err error) bool { return errors.Is(err, net.ErrClosed) }
+func (s *tcpSource) addr() string        { return s.Addr().String() }
+
+func (s *tcpSource) close() error {
+	s.closed.Store(true)
+	return ignoreClosed(s.Close())
+}
 
 // retry repeats a system call that a signal interrupted.
 func retry(call func(int, []byte) (int, error), fd int, p []byte) (int, error) {

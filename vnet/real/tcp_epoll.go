@@ -28,7 +28,7 @@ type tcp struct {
 	left    []byte // was offered and not taken
 	readErr error
 	reading atomic.Bool
-	back    chan struct{} // reading has ended
+	ended   chan struct{} // reading has
 
 	mu          sync.Mutex
 	watched     uint32 // the events that the poller waits for
@@ -40,16 +40,15 @@ type tcp struct {
 	room        chan struct{} // the writer should look again
 }
 
-// newTCP takes the socket from Go's poller, which would wake up with each event, too.
+// newTCP takes the socket from Go's poller, which would wake up with each event, too, and closes conn. If it fails conn is as it was.
 func newTCP(n *Network, conn *net.TCPConn) (transport, error) {
-	defer conn.Close()
 	p, err := n.pollers.assign()
 	if err != nil {
 		return nil, err
 	}
 	t := &tcp{
 		poller: p, local: conn.LocalAddr().String(), remote: conn.RemoteAddr().String(),
-		back: make(chan struct{}, 1), room: make(chan struct{}, 1),
+		ended: make(chan struct{}, 1), room: make(chan struct{}, 1),
 	}
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -59,6 +58,7 @@ func newTCP(n *Network, conn *net.TCPConn) (transport, error) {
 	if err := errors.Join(controlled, os.NewSyscallError("dup", err)); err != nil {
 		return nil, err
 	}
+	conn.Close()
 	return t, nil
 }
 
@@ -70,7 +70,7 @@ func (t *tcp) receive(to receiver) error {
 		if err := t.read(); err != nil {
 			return err
 		}
-		<-t.back
+		<-t.ended
 		if err := t.readErr; err != nil {
 			return err
 		}
@@ -103,29 +103,29 @@ func (t *tcp) read() error {
 func (t *tcp) event(events uint32, buffer []byte) {
 	const (
 		failed = unix.EPOLLERR | unix.EPOLLHUP
-		ended  = unix.EPOLLRDHUP | failed
+		more   = unix.EPOLLRDHUP | unix.EPOLLPRI | failed // behind the bytes: the end, or what comes after urgent data, where read(2) stops
 	)
 	if events&(unix.EPOLLOUT|failed) != 0 {
 		t.writable()
 	}
-	if events&(unix.EPOLLIN|ended) != 0 && t.reading.Load() {
-		t.readable(buffer, events&ended != 0)
+	if events&(unix.EPOLLIN|more) != 0 && t.reading.Load() {
+		t.readable(buffer, events&more != 0)
 	}
 }
 
 // readable reads once. What is not read then is reported again, which epoll does by itself only of what comes later.
-func (t *tcp) readable(buffer []byte, ended bool) {
+func (t *tcp) readable(buffer []byte, more bool) {
 	n, err := retry(readNow, t.fd, buffer)
 	switch {
 	case err == syscall.EAGAIN:
 	case err != nil:
-		t.giveBack(err)
+		t.endReading(err)
 	case n == 0:
-		t.giveBack(io.EOF)
-	case !t.offer(buffer[:n]):
+		t.endReading(io.EOF)
+	case !t.to.offer(buffer[:n], t.poller):
 		t.left = append(t.left, buffer[:n]...)
-		t.giveBack(nil)
-	case ended || n == len(buffer):
+		t.endReading(nil)
+	case more || n == len(buffer):
 		t.again()
 	}
 }
@@ -135,38 +135,33 @@ func (t *tcp) again() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err := t.poller.control(unix.EPOLL_CTL_MOD, t.fd, t.watched); err != nil {
-		t.giveBackLocked(err)
+		t.endReadingLocked(err)
 	}
 }
 
-func (t *tcp) offer(p []byte) (taken bool) {
-	t.poller.borrow()
-	return t.to.offer(p)
-}
-
-// giveBack ends the poller's reading.
-func (t *tcp) giveBack(err error) {
+// endReading ends the poller's reading.
+func (t *tcp) endReading(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.giveBackLocked(err)
+	t.endReadingLocked(err)
 }
 
-func (t *tcp) giveBackLocked(err error) {
+func (t *tcp) endReadingLocked(err error) {
 	t.readErr = err
 	t.reading.Store(false)
 	if err := t.watch(); err != nil && t.readErr == nil {
 		t.readErr = err
 	}
-	t.back <- struct{}{}
+	t.ended <- struct{}{}
 }
 
-// giveUp is giveBack if reading was interrupted.
-func (t *tcp) giveUp() {
+// endIfInterrupted is endReading if reading was interrupted.
+func (t *tcp) endIfInterrupted() {
 	t.mu.Lock()
 	interrupted := t.interrupted && t.reading.Load()
 	t.mu.Unlock()
 	if interrupted {
-		t.giveBack(os.ErrDeadlineExceeded)
+		t.endReading(os.ErrDeadlineExceeded)
 	}
 }
 
@@ -174,7 +169,7 @@ func (t *tcp) giveUp() {
 func (t *tcp) watch() error {
 	var events uint32
 	if t.reading.Load() {
-		events |= unix.EPOLLIN | unix.EPOLLRDHUP
+		events |= unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLPRI
 	}
 	if t.writing {
 		events |= unix.EPOLLOUT
@@ -184,13 +179,22 @@ func (t *tcp) watch() error {
 	return err
 }
 
-func (t *tcp) try(p []byte) (int, error) {
-	n, err := retry(writeNow, t.fd, p)
-	if err == syscall.EAGAIN {
-		err = nil
+func (t *tcp) try(p []byte) (sent int, err error) {
+	for {
+		some := p[sent:min(len(p), sent+writeSize)]
+		n, err := retry(writeNow, t.fd, some)
+		sent += max(n, 0)
+		switch {
+		case err == syscall.EAGAIN:
+			return sent, nil
+		case err != nil || n < len(some) || sent == len(p):
+			return sent, err
+		}
 	}
-	return max(n, 0), err
 }
+
+// writeSize is how much one system call writes at the most: Go's scheduler is not told of it, so it must not take long.
+const writeSize = 64 << 10
 
 func (t *tcp) write(p []byte) error {
 	for {
@@ -269,7 +273,7 @@ func (t *tcp) interrupt() {
 	defer t.mu.Unlock()
 	t.interrupted = true
 	if t.reading.Load() {
-		t.poller.kick(t)
+		t.poller.interrupt(t)
 	}
 }
 
@@ -287,8 +291,8 @@ func (t *tcp) drain(ctx context.Context, timeout time.Duration) {
 // drain takes what comes, however much.
 type drain struct{}
 
-func (drain) offer([]byte) bool   { return true }
-func (drain) deliver([]byte) bool { return true }
+func (drain) offer([]byte, lender) bool { return true }
+func (drain) deliver([]byte) bool       { return true }
 
 func (t *tcp) close(abort bool) {
 	t.mu.Lock()

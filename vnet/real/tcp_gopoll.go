@@ -29,16 +29,15 @@ type pollers struct{}
 func newPollers(func() func()) *pollers { return nil }
 func (*pollers) close()                 {}
 
+// newTCP makes a transport of conn. If it fails conn is as it was.
 func newTCP(_ *Network, conn *net.TCPConn) (transport, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		conn.Close()
 		return nil, err
 	}
 	t := &tcp{conn: conn, raw: raw} // Go sets TCP_NODELAY and keep-alive itself
 	t.readable = t.onReadable
 	if err := raw.Control(func(fd uintptr) { t.fd = int(fd) }); err != nil {
-		conn.Close()
 		return nil, err
 	}
 	return t, nil
@@ -115,7 +114,7 @@ type drain struct {
 	hurried bool
 }
 
-func (d *drain) offer([]byte) bool { return false }
+func (d *drain) offer([]byte, lender) bool { return false }
 
 func (d *drain) deliver([]byte) (more bool) {
 	now := time.Now()
