@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,6 +76,13 @@ func TestUnknownNameIsRefusedBeforeAnyMeasurement(t *testing.T) {
 	}
 	if got, want := err.Error(), `unknown measurement "timer"; did you mean timers?`; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestEchoWithoutClientsIsRefused(t *testing.T) {
+	_, err := Run(Options{Rounds: 1}, []string{"tcp-echo-1"}, func(string, int, int) {})
+	if err == nil || !strings.Contains(err.Error(), "tcp-echo-1") || !strings.Contains(err.Error(), "Options.Client") {
+		t.Errorf("got %v, want an error that names tcp-echo-1 and Options.Client", err)
 	}
 }
 

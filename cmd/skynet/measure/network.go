@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os/exec"
@@ -15,6 +16,9 @@ import (
 // both of this process. The clients are processes of their own on the same processors.
 func echoing(n int, client func() *exec.Cmd) func() (*rig, error) {
 	return func() (_ *rig, err error) {
+		if client == nil {
+			return nil, errors.New("no command for the process of the clients (Options.Client)")
+		}
 		var open stack
 		defer func() {
 			if err != nil {
