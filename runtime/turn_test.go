@@ -1,7 +1,9 @@
 package runtime_test
 
 import (
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.starlark.net/starlark"
 
@@ -94,4 +96,56 @@ def counted():
 	if handled != 2*messages {
 		t.Errorf("messages handled: got %d, want %d", handled, 2*messages)
 	}
+}
+
+// countsOnes counts the requests "one", and says on "count" how many there were.
+type countsOnes struct{ count *atomic.Int64 }
+
+func (countsOnes) Init(*runtime.Context, starlark.Tuple, []starlark.Tuple) error { return nil }
+
+func (t countsOnes) Handle(_ *runtime.Context, command string, _ starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
+	if command == "one" {
+		t.count.Add(1)
+	}
+	return starlark.MakeInt64(t.count.Load()), nil
+}
+
+// TestTurnHasABudgetOfMessages: on one worker, a service with many short messages makes way for another after some of them.
+func TestTurnHasABudgetOfMessages(t *testing.T) {
+	const messages = 10 * 32
+	ws := workers.New(workers.Options{Threads: 1})
+	defer ws.Close()
+	var count atomic.Int64
+	n, err := runtime.NewNode(runtime.Config{
+		Name: "n", Scheduler: ws,
+		Programs: runtime.NewPrograms(scripts{"flood.star": `
+def flood(busy, idle, n):
+    for _ in range(n):
+        skynet.send(busy, "one")
+    seen = 0
+    while not seen:
+        seen = skynet.call(idle, "count")
+    return seen
+`}.read),
+		Handlers: map[string]func() runtime.Handler{"tally": func() runtime.Handler { return countsOnes{&count} }},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan int64, 1)
+	args := starlark.Tuple{launch(t, n, "tally"), launch(t, n, "tally"), starlark.MakeInt(messages)}
+	n.Request(launch(t, n, "flood.star"), "flood", args, nil, time.Minute, func(v starlark.Value, err error) {
+		if err != nil {
+			t.Error(err)
+			v = starlark.MakeInt(0)
+		}
+		seen, _ := v.(starlark.Int).Int64()
+		got <- seen
+	})
+	if seen := <-got; seen <= 0 || seen >= messages {
+		t.Errorf("messages handled when another service was asked: got %d, want some but not all %d", seen, messages)
+	}
+	stopped := make(chan struct{})
+	n.Stop(0, func() { close(stopped) })
+	<-stopped
 }

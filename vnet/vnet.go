@@ -83,7 +83,9 @@ type Conn interface {
 	Close()
 	// Abort discards what is buffered and resets the stream; Closed(ErrClosed) follows.
 	Abort()
+	// LocalAddr is this end of the stream, from Opened on; before it may be "". Any goroutine may ask, as for RemoteAddr.
 	LocalAddr() string
+	// RemoteAddr is the address that is dialled, then the peer's. Both keep their value after the end.
 	RemoteAddr() string
 }
 
@@ -103,10 +105,13 @@ type PacketHandler interface {
 
 // PacketConn is a datagram socket.
 type PacketConn interface {
+	// ID is unique among the streams, listeners and sockets of its network, and never used again.
 	ID() uint64
 	// WriteTo sends one datagram; nil says it was sent, not that it arrives.
 	WriteTo(p []byte, to string) error
+	// LocalAddr is the address it is bound to, with the real port; any goroutine may ask, and after Close, too.
 	LocalAddr() string
+	// Close ends it: what arrives from then on is dropped. It is idempotent.
 	Close() error
 }
 

@@ -13,7 +13,7 @@
 //     goroutine that lives as long as there is a backlog.
 //   - Names are resolved beside the caller; the failure is the reason of Closed.
 //   - Listeners set SO_REUSEADDR, so a restarted node gets its port back. A listener survives running out of file
-//     descriptors: it waits and goes on.
+//     descriptors: it waits and goes on, and what it has accepted by then is kept.
 //   - Close on a TCP stream shuts down the sending side and then discards what the peer still sends, for at most
 //     [Options.CloseTimeout], because closing a socket with unread bytes would make the kernel reset the stream and
 //     destroy what was just sent.
