@@ -19,7 +19,8 @@ import (
 // patience is how long production waits for anything: far longer than any test takes on a loaded machine.
 const patience = 30 * time.Second
 
-// production is the world of the workers.
+// production is the world of the workers. It has the time of the machine, to which the determinism contract does not apply: that is for the
+// other world, which runs the same test bodies.
 type production struct {
 	t        *testing.T
 	machines map[string]*realMachine
