@@ -91,8 +91,8 @@ func bounce(c net.Conn, n int) error {
 	return nil
 }
 
-// clients starts a process whose n connections to address make the echoes of the round that it returns.
-func (s *stack) clients(process *exec.Cmd, address string, n int) (round, error) {
+// startClients starts a process whose n connections to address make the echoes of the round that it returns.
+func startClients(open *closers, process *exec.Cmd, address string, n int) (round, error) {
 	in, err := process.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func (s *stack) clients(process *exec.Cmd, address string, n int) (round, error)
 		in.Close()
 		return process.Wait()
 	})
-	s.push(func() { wait() })
+	open.push(func() { wait() })
 	answers := bufio.NewScanner(out)
 	if _, err := fmt.Fprintln(in, address, n); err != nil {
 		return nil, fmt.Errorf("the clients: %w", err)

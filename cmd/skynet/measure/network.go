@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os/exec"
+	"slices"
 	"sync"
 
 	"go.starlark.net/starlark"
@@ -19,49 +20,48 @@ func echoing(n int, client func() *exec.Cmd) func() (*rig, error) {
 		if client == nil {
 			return nil, errors.New("no command for the process of the clients (Options.Client)")
 		}
-		var open stack
+		var open closers
 		defer func() {
 			if err != nil {
 				open.close()
 			}
 		}()
-		address, err := open.service()
+		address, err := serveStarlark(&open)
 		if err != nil {
 			return nil, err
 		}
-		bare, err := open.bare()
+		bare, err := serveBare(&open)
 		if err != nil {
 			return nil, err
 		}
 		r := &rig{close: open.close}
-		if r.round, err = open.clients(client(), address, n); err != nil {
+		if r.round, err = startClients(&open, client(), address, n); err != nil {
 			return nil, err
 		}
-		r.reference, err = open.clients(client(), bare, n)
+		r.reference, err = startClients(&open, client(), bare, n)
 		return r, err
 	}
 }
 
-// stack is what must be closed, the last first.
-type stack []func()
+// closers close what a rig has opened, the last first.
+type closers []func()
 
-func (s *stack) push(f func()) { *s = append(*s, f) }
+func (c *closers) push(f func()) { *c = append(*c, f) }
 
-func (s *stack) close() {
-	for len(*s) > 0 {
-		last := len(*s) - 1
-		(*s)[last]()
-		*s = (*s)[:last]
+func (c *closers) close() {
+	for _, f := range slices.Backward(*c) {
+		f()
 	}
+	*c = nil
 }
 
-// service starts the Starlark echo service and returns where it listens.
-func (s *stack) service() (string, error) {
+// serveStarlark starts the Starlark echo service and returns where it listens.
+func serveStarlark(open *closers) (address string, err error) {
 	h, err := newHost(0, nil)
 	if err != nil {
 		return "", err
 	}
-	s.push(h.close)
+	open.push(h.close)
 	service, err := h.launch("stream.star", "")
 	if err != nil {
 		return "", err
@@ -77,8 +77,8 @@ func (s *stack) service() (string, error) {
 	return address, nil
 }
 
-// bare starts a Go echo server: a goroutine for each connection that reads and writes.
-func (s *stack) bare() (string, error) {
+// serveBare starts a Go echo server, a goroutine for each connection that reads and writes, and returns where it listens.
+func serveBare(open *closers) (address string, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
@@ -93,7 +93,7 @@ func (s *stack) bare() (string, error) {
 			running.Go(func() { echo(c) })
 		}
 	})
-	s.push(func() { l.Close(); running.Wait() })
+	open.push(func() { l.Close(); running.Wait() })
 	return l.Addr().String(), nil
 }
 
@@ -115,7 +115,7 @@ func echo(c net.Conn) {
 // that talk over TCP on loopback, with n services of one that call a service of the other.
 func clustered(n int) func() (*rig, error) {
 	return func() (_ *rig, err error) {
-		var open stack
+		var open closers
 		defer func() {
 			if err != nil {
 				open.close()
