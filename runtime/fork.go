@@ -100,7 +100,7 @@ func skynetCancel(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwarg
 			return co.svc.cancelNumber(co, n)
 		}
 	}
-	return nil, fmt.Errorf("%s: got %s, want a task, a timer, or the number of a coroutine", b.Name(), v.Type())
+	return nil, fmt.Errorf("%s: got %s, want a task, a timer, or the number of a handler", b.Name(), v.Type())
 }
 
 func (s *Service) cancelNumber(by *coroutine, number uint64) (starlark.Value, error) {

@@ -62,6 +62,7 @@ type module struct {
 func NewPrograms(read func(name string) ([]byte, error)) *Programs {
 	predeclared := Predeclared()
 	maps.Copy(predeclared, boundedPrinters())
+	predeclared["range"] = boundedRange()
 	return &Programs{
 		read:        read,
 		predeclared: predeclared,
