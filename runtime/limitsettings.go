@@ -3,10 +3,13 @@ package runtime
 import (
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 
 	"go.starlark.net/starlark"
+
+	"skynet/runtime/diag"
 )
 
 // LimitSetting is one word of the limits: in the configuration of a node, and in the launch of a service.
@@ -127,12 +130,12 @@ func overflowSetting() LimitSetting {
 			"`\"block\"` lets it wait for room until its deadline, and its sender with it; of those from other nodes and redirected ones as many may wait as the mailbox holds.",
 		Set: func(l *Limits, v starlark.Value) error {
 			word, _ := starlark.AsString(v)
-			switch o := Overflow(word); o {
-			case Refuse, DropOldest, Block:
-				l.Overflow = o
-				return nil
+			all := []Overflow{Refuse, DropOldest, Block}
+			if !slices.Contains(all, Overflow(word)) {
+				return fmt.Errorf("got %s, want %s", v, diag.Or(all))
 			}
-			return fmt.Errorf(`got %s, want "refuse", "drop_oldest" or "block"`, v)
+			l.Overflow = Overflow(word)
+			return nil
 		},
 		Get: func(l *Limits) starlark.Value { return starlark.String(l.Overflow) },
 	}

@@ -6,6 +6,7 @@ import (
 
 	"go.starlark.net/starlark"
 
+	"skynet/runtime/diag"
 	"skynet/sched"
 )
 
@@ -94,7 +95,7 @@ func (o *SubscribeOptions) check() error {
 	}
 	all := []Slow{SlowDropOldest, SlowDropNewest, SlowUnsubscribe, SlowBlock}
 	if !slices.Contains(all, o.Slow) {
-		return fmt.Errorf("multicast.subscribe: slow: got %q, want one of %q", o.Slow, all)
+		return fmt.Errorf("multicast.subscribe: slow: got %q, want %s", o.Slow, diag.Or(all))
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"go.starlark.net/starlark"
 	"go.starlark.net/starlarkstruct"
 
+	"skynet/runtime/diag"
 	"skynet/sched"
 )
 
@@ -79,7 +80,7 @@ func (sup *supervisor) options(args starlark.Tuple, kwargs []starlark.Tuple) err
 		return err
 	}
 	if known := []string{oneForOne, oneForAll, restForOne}; !slices.Contains(known, sup.strategy) {
-		return fmt.Errorf("strategy: got %q, want one of %q%s", sup.strategy, known, hint(sup.strategy, known))
+		return fmt.Errorf("strategy: got %q, want %s%s", sup.strategy, diag.Or(known), hint(sup.strategy, known))
 	}
 	if sup.intensity < 0 {
 		return fmt.Errorf("intensity: got %d, want 0 or more", sup.intensity)
@@ -159,7 +160,7 @@ func parseChild(v starlark.Value) (*child, error) {
 		return nil, fmt.Errorf("id: got %v, want a string", field("id"))
 	}
 	if known := []string{permanent, transient, temporary}; !slices.Contains(known, c.restart) {
-		return nil, fmt.Errorf("restart: got %v, want one of %q%s", field("restart"), known, hint(c.restart, known))
+		return nil, fmt.Errorf("restart: got %v, want %s%s", field("restart"), diag.Or(known), hint(c.restart, known))
 	}
 	var err error
 	if c.stop, err = positiveDuration(field("stop")); err != nil {

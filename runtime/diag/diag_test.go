@@ -192,6 +192,14 @@ func TestNearest(t *testing.T) {
 	}
 }
 
+func TestOr(t *testing.T) {
+	for want, alternatives := range map[string][]string{"": nil, `"a"`: {"a"}, `"a" or "b"`: {"a", "b"}, `"a", "b" or "c"`: {"a", "b", "c"}} {
+		if got := diag.Or(alternatives); got != want {
+			t.Errorf("Or(%q) = %s, want %s", alternatives, got, want)
+		}
+	}
+}
+
 func FuzzFormat(f *testing.F) {
 	f.Add("x = 1\nx.foo(\n")
 	f.Add("def f():\n  return skynt.call\nf()")

@@ -2,6 +2,7 @@ package diag
 
 import (
 	"regexp"
+	"strconv"
 	"strings"
 
 	"go.starlark.net/starlark"
@@ -72,4 +73,17 @@ func (f *formatter) hint(msg, line string, pos syntax.Position) (rest, hint stri
 		hint = receiver.FindString(string(runes[:max(0, min(int(pos.Col)-1, len(runes)))])) + hint
 	}
 	return rest, hint
+}
+
+// Or lists what would have been right: `"a", "b" or "c"`. It is empty for no alternatives.
+func Or[S ~string](alternatives []S) string {
+	quoted := make([]string, len(alternatives))
+	for i, a := range alternatives {
+		quoted[i] = strconv.Quote(string(a))
+	}
+	last := len(quoted) - 1
+	if last < 1 {
+		return strings.Join(quoted, "")
+	}
+	return strings.Join(quoted[:last], ", ") + " or " + quoted[last]
 }
