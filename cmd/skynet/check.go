@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"math"
@@ -70,20 +69,21 @@ func (o *checkOptions) finish(operands []string) (err error) {
 	return nil
 }
 
-// text is the whole history.
-func (o checkOptions) text(s *State) ([]byte, error) {
+// open opens the history, of which there may be more than is read as a whole.
+func (o checkOptions) open(s *State) (io.ReadCloser, error) {
 	if o.history == "-" {
-		return io.ReadAll(s.Stdin)
+		return io.NopCloser(s.Stdin), nil
 	}
-	return s.Files.ReadFile(o.history)
+	return s.Files.Open(o.history)
 }
 
 func checkHistory(s *State, o checkOptions) error {
-	text, err := o.text(s)
+	r, err := o.open(s)
 	if err != nil {
 		return inputError{err}
 	}
-	result, err := check.CheckFile(bytes.NewReader(text), o.history, o.model, check.Budget{States: int(o.states)})
+	defer r.Close()
+	result, err := check.CheckFile(r, o.history, o.model, check.Budget{States: int(o.states)})
 	if err != nil {
 		return inputError{err}
 	}

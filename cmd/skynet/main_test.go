@@ -35,6 +35,14 @@ func (m memory) ReadFile(name string) ([]byte, error) {
 	return []byte(text), nil
 }
 
+func (m memory) Open(name string) (io.ReadCloser, error) {
+	text, err := m.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	return io.NopCloser(bytes.NewReader(text)), nil
+}
+
 func (m memory) Create(name string) (io.WriteCloser, error) {
 	return nil, &fs.PathError{Op: "create", Path: name, Err: fs.ErrPermission}
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"skynet/cmd/skynet/serve"
 )
 
 // State is all that the command sees of the machine (the idea of k6's GlobalState). Nothing else in this package
@@ -41,12 +43,14 @@ type State struct {
 // Files is the file system as far as the command needs it.
 type Files interface {
 	ReadFile(name string) ([]byte, error)
+	Open(name string) (io.ReadCloser, error)
 	Create(name string) (io.WriteCloser, error)
 }
 
 type diskFiles struct{}
 
-func (diskFiles) ReadFile(name string) ([]byte, error)       { return os.ReadFile(name) }
+func (diskFiles) ReadFile(name string) ([]byte, error)       { return serve.ReadFile(name) }
+func (diskFiles) Open(name string) (io.ReadCloser, error)    { return os.Open(name) }
 func (diskFiles) Create(name string) (io.WriteCloser, error) { return os.Create(name) }
 
 // machine is the state of the process.

@@ -34,7 +34,7 @@ func (s *scripts) read(name string) ([]byte, error) {
 		}
 	}
 	for _, place := range places {
-		if text, err := os.ReadFile(place); !errors.Is(err, fs.ErrNotExist) {
+		if text, err := ReadFile(place); !errors.Is(err, fs.ErrNotExist) {
 			return text, err
 		}
 	}
