@@ -13,7 +13,7 @@ import (
 	"skynet/runtime/diag"
 )
 
-var update = flag.Bool("update", false, "rewrite the .want files and the table of the documentation")
+var rewrite = flag.Bool("rewrite", false, "rewrite the .want files and the table of the documentation")
 
 // nodeOf is the node that a file of testdata is for: its first line may say "# node: NAME".
 func nodeOf(src string) string {
@@ -48,7 +48,7 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, golden := outcome(name, string(src)), strings.TrimSuffix(file, ".star")+".want"
-			if *update {
+			if *rewrite {
 				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
 				}
@@ -140,12 +140,12 @@ func TestManualHasTheSettings(t *testing.T) {
 		if !ok1 || !ok2 {
 			t.Fatalf("%s: got no %q … %q", manual, table.begin, table.end)
 		}
-		if *update {
+		if *rewrite {
 			if err := os.WriteFile(manual, []byte(before+table.begin+table.want+table.end+after), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		} else if got != table.want {
-			t.Errorf("%s: got the table\n%s\nwant (go test -run Manual -update)\n%s", manual, got, table.want)
+			t.Errorf("%s: got the table\n%s\nwant (go test -run Manual -rewrite)\n%s", manual, got, table.want)
 		}
 	}
 }

@@ -148,7 +148,7 @@ func setCluster(c *Config, v starlark.Value) error {
 	return c.join()
 }
 
-// join finds the node among those of the cluster.
+// join finds the node among those of the cluster, and sees whether the others can be reached.
 func (c *Config) join() error {
 	if len(c.Cluster.Nodes) == 0 {
 		return nil
@@ -160,6 +160,17 @@ func (c *Config) join() error {
 	}
 	if c.Cluster.Listen == "" {
 		c.Cluster.Listen = own
+	}
+	holders := make(map[string]string)
+	for _, name := range nodeNames(c.Cluster) {
+		at := c.Cluster.Nodes[name]
+		if name != c.Name && strings.HasSuffix(at, ":0") {
+			return fmt.Errorf("nodes: %s: got %q, want a port from 1 to 65535: 0 means any, and none can be connected to", name, at)
+		}
+		if other, ok := holders[at]; ok {
+			return fmt.Errorf("nodes: %s: got %q, which is the address of %s, want one of its own", name, at, other)
+		}
+		holders[at] = name
 	}
 	return nil
 }

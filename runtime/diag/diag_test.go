@@ -16,7 +16,7 @@ import (
 	"skynet/runtime/diag"
 )
 
-var update = flag.Bool("update", false, "rewrite the .want files; the difference is what to review")
+var rewrite = flag.Bool("rewrite", false, "rewrite the .want files; the difference is what to review")
 
 var dialect = &syntax.FileOptions{While: true, TopLevelControl: true, Recursion: true, Set: true}
 
@@ -64,7 +64,7 @@ func TestGolden(t *testing.T) {
 			}
 			got := diag.Format(fault, source, "skynet", "socket")
 			wantFile := strings.TrimSuffix(script, ".star") + ".want"
-			if *update {
+			if *rewrite {
 				if err := os.WriteFile(wantFile, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
 				}
