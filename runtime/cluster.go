@@ -367,5 +367,9 @@ func (c *cluster) find(to target) (*Service, *CallError) {
 func (n *Node) export(name string, s *Service) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return s.claim(&n.cluster.exported, name)
+	if err := s.mayClaim(&n.cluster.exported, name); err != nil {
+		return err
+	}
+	s.claim(&n.cluster.exported, name)
+	return nil
 }

@@ -147,25 +147,46 @@ func (n *Node) launch(turn *sched.Turn, spec launchSpec, m message) (*Service, *
 	}
 	s.depth = depth
 	if err := s.confine(&spec); err != nil {
-		n.forget(s)
 		return nil, err
 	}
 	if spec.limits != nil {
 		s.setLimits(spec.limits)
 	}
-	if spec.name != "" {
-		if err := n.register(spec.name, s); err != nil {
-			n.forget(s)
-			return nil, callErrorf(Remote, false, "launch %s: %v", script, err)
-		}
-	}
-	if launcher, ok := m.source.(*Service); ok && spec.link {
+	launcher, _ := m.source.(*Service)
+	if launcher != nil && spec.link {
 		s.links = append(s.links, linkage{peer: launcher, tell: !spec.child})
+	}
+	// Who finds the service puts what he has behind the start message, and leaves it to us to report it ready.
+	m.kind, m.command, s.starting = start, "init", true
+	s.mail.put(&m)
+	if err := n.publish(s, spec.name); err != nil {
+		return nil, err
+	}
+	if launcher != nil && spec.link {
 		launcher.links = append(launcher.links, linkage{peer: s, tell: true, owns: spec.child})
 	}
-	m.kind, m.command = start, "init"
-	s.post(turn, &m)
+	s.ready(turn)
 	return s, nil
+}
+
+// publish lets others find a service that is being launched: by its address, and by a name unless that is empty. On an error nobody
+// has found it.
+func (n *Node) publish(s *Service, name string) *CallError {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.stopped.Load() { // since launch looked
+		return callErrorf(Denied, false, "launch %s: node %s is stopping", s.what, n.name)
+	}
+	if name != "" {
+		if err := s.mayClaim(&n.names, name); err != nil {
+			return callErrorf(Remote, false, "launch %s: %v", s.what, err)
+		}
+	}
+	n.enlist(s)
+	if name != "" {
+		n.entitle(s, name)
+	}
+	return nil
 }
 
 // maxLaunchDepth bounds how many services may each wait in init for the next: a script that launches itself there would
@@ -174,7 +195,7 @@ const maxLaunchDepth = 100
 
 func (n *Node) create(script string) (*Service, error) {
 	if h := n.newHandler(script); h != nil {
-		s := n.newService(script, nil)
+		s := n.makeService(script, nil)
 		s.handler = h
 		return s, nil
 	}
@@ -187,7 +208,7 @@ func (n *Node) create(script string) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return n.newService(script, prog), nil
+	return n.makeService(script, prog), nil
 }
 
 // newHandler makes a handler in Go of that name, nil if there is none. Every node has supervisors.

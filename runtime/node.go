@@ -164,17 +164,28 @@ func NewNode(c Config) (*Node, error) {
 // Name is the node's name.
 func (n *Node) Name() string { return n.name }
 
-// newService makes a service that has not started: the caller posts its first message.
+// newService makes a service of the runtime, which has no start message.
 func (n *Node) newService(what string, prog *Program) *Service {
+	s := n.makeService(what, prog)
+	n.enlist(s)
+	return s
+}
+
+// makeService makes a service that nobody can find yet.
+func (n *Node) makeService(what string, prog *Program) *Service {
 	id := uint64(n.incarnation)<<32 | uint64(n.counter.Add(1))
 	s := &Service{node: n, what: what, script: prog}
 	s.addr = &Address{node: n.name, id: id, svc: s}
 	s.label = s.addr.String() + " " + what
 	s.mail.clock = n.sched
 	s.setLimits(&n.limits)
-	n.services.Store(id, s)
-	n.lives.Add(1)
 	return s
+}
+
+// enlist puts a service on the list of those that live.
+func (n *Node) enlist(s *Service) {
+	n.services.Store(s.addr.id, s)
+	n.lives.Add(1)
 }
 
 func (n *Node) service(id uint64) *Service {
@@ -188,35 +199,45 @@ func (n *Node) service(id uint64) *Service {
 func (n *Node) register(name string, s *Service) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if err := s.claim(&n.names, name); err != nil {
+	if err := s.mayClaim(&n.names, name); err != nil {
 		return err
 	}
+	n.entitle(s, name)
+	return nil
+}
+
+// entitle gives a service a name that it may claim, and tells those who wait for it. The node's lock is held.
+func (n *Node) entitle(s *Service, name string) {
+	s.claim(&n.names, name)
 	for _, q := range n.queries[name] {
 		q.svc.answer(nil, uint64(q.id), s.addr, nil)
 	}
 	delete(n.queries, name)
-	return nil
 }
 
-// claim gives a service a name in a table until it ends. A name has one owner at a time, a service any number of names. The
-// node's lock is held.
-func (s *Service) claim(table *sync.Map, name string) error {
+// mayClaim tells why a service may not have a name in a table: one has one owner at a time, a service any number of them. The node's
+// lock is held.
+func (s *Service) mayClaim(table *sync.Map, name string) error {
 	if name == "" || len(name) > link.MaxName {
 		return fmt.Errorf("got a name of %d bytes, want 1 to %d", len(name), link.MaxName)
 	}
 	if s.gone {
 		return fmt.Errorf("%s has ended", s.label)
 	}
-	other, taken := table.LoadOrStore(name, s)
-	if taken && other != s {
+	if other, taken := table.Load(name); taken && other != s {
 		return fmt.Errorf("%q is the name of %s already", name, other.(*Service).label)
 	}
-	if !taken {
-		s.names = append(s.names, claim{table, name})
-		known := s.names
-		s.known.Store(&known)
-	}
 	return nil
+}
+
+// claim gives a service a name that it may claim, until it ends. The node's lock is held.
+func (s *Service) claim(table *sync.Map, name string) {
+	if _, taken := table.LoadOrStore(name, s); taken {
+		return
+	}
+	s.names = append(s.names, claim{table, name})
+	known := s.names
+	s.known.Store(&known)
 }
 
 // forgetQuery removes a query that is over, unless register has answered it.

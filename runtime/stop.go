@@ -18,7 +18,10 @@ const drainPoll = 10 * time.Millisecond
 // of a turn of any service of the node; a second Stop does nothing. The scheduler, the network and the store are the caller's to
 // close.
 func (n *Node) Stop(drain time.Duration, done func()) {
-	if n.stopped.Swap(true) {
+	n.mu.Lock() // what is published before is found below, nothing is afterwards
+	already := n.stopped.Swap(true)
+	n.mu.Unlock()
+	if already {
 		return
 	}
 	n.system.run(nil, func() {

@@ -29,13 +29,14 @@ func (n *Node) launchUnique(turn *sched.Turn, spec launchSpec, m message) *Servi
 	}
 	n.mu.Lock()
 	u := n.uniqueOf(spec.script)
+	svc := u.svc
 	if u.ready {
 		n.mu.Unlock()
-		m.source.answer(turn, m.session, u.svc.addr, nil)
-		return u.svc
+		m.source.answer(turn, m.session, svc.addr, nil)
+		return svc
 	}
 	u.waiting = append(u.waiting, m)
-	first, svc := !u.launched, u.svc
+	first := !u.launched
 	u.launched = true
 	n.mu.Unlock()
 	if !first {
@@ -126,8 +127,9 @@ func skynetQueryService(co *coroutine, b *starlark.Builtin, args starlark.Tuple,
 	u := n.unique[script]
 	switch {
 	case u != nil && u.ready:
+		svc := u.svc
 		n.mu.Unlock()
-		return u.svc.addr, nil
+		return svc.addr, nil
 	case timeout == 0 && u == nil:
 		n.mu.Unlock()
 		return starlark.None, nil
