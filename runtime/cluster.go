@@ -273,7 +273,7 @@ func (c *cluster) accept(conn vnet.Conn) vnet.Handler {
 }
 
 func (c *cluster) newLink(p *peer) *clusterLink {
-	l := &clusterLink{cluster: c, peer: p, place: -1, pending: make(map[uint64]*outgoing)}
+	l := &clusterLink{cluster: c, peer: p, place: -1, pending: make(map[uint64]*outgoing), watched: make(map[uint64]uint64)}
 	config := link.Config{
 		Self: c.node.name, Incarnation: uint64(c.node.incarnation), Dialer: p != nil,
 		Heartbeat: c.config.Heartbeat, Silence: c.config.Silence,

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"sort"
+	"slices"
 	"sync"
 
 	"go.starlark.net/starlark"
@@ -29,6 +29,7 @@ type clusterLink struct {
 	remote  string      // the other node's name, once it has said hello
 	queue   []*outgoing // requests that wait for the hello
 	pending map[uint64]*outgoing
+	watched map[uint64]uint64 // by session of a request to watch a service of this node, that service
 	session uint64
 	backlog int // bytes of requests since the stream's buffer was last known to be low
 	unread  int // bytes of all that was written since then
@@ -286,6 +287,10 @@ func (l *clusterLink) serve(e link.Request) {
 			m.deadline = l.cluster.now().Add(min(e.Deadline, maxDuration))
 		}
 		switch s.post(l.cluster.svc.turn, &m) {
+		case putOK:
+			if m.kind == watching {
+				l.watched[e.Session] = s.addr.id
+			}
 		case putFull:
 			err = s.entrust(l.cluster.svc.turn, &m)
 		case putClosed:
@@ -318,6 +323,9 @@ func (l *clusterLink) tellRefused(e link.Request, err error) {
 // ended, and is ignored then, as it is when it names a session that watches nothing, or does so no more.
 func (l *clusterLink) unwatch(e link.Request) {
 	if s, err := l.cluster.find(target{name: e.Name, id: e.ID}); err == nil {
+		if l.watched[e.Session] == s.addr.id {
+			delete(l.watched, e.Session)
+		}
 		s.run(l.cluster.svc.turn, func() { s.forgetWatcher(l, e.Session) })
 	}
 }
@@ -348,6 +356,7 @@ func (l *clusterLink) answer(turn *sched.Turn, session uint64, v starlark.Value,
 		}
 	}
 	l.cluster.svc.run(turn, func() {
+		delete(l.watched, session)
 		if err != nil {
 			l.fail(session, err)
 			return
@@ -433,15 +442,25 @@ func (l *clusterLink) drop(reason error) {
 	for _, out := range l.queue {
 		out.fail(c.svc.turn, c.node, callErrorf(Unreachable, false, "%s: %v", where, reason))
 	}
-	sessions := make([]uint64, 0, len(l.pending))
-	for session := range l.pending { //determinism:ok sorted below
-		sessions = append(sessions, session)
-	}
-	sort.Slice(sessions, func(i, j int) bool { return sessions[i] < sessions[j] })
-	for _, session := range sessions {
+	for _, session := range inOrder(l.pending) {
 		l.pending[session].fail(c.svc.turn, c.node, callErrorf(Unreachable, true, "%s: the link was lost: %v", where, reason))
 	}
-	l.queue, l.pending = nil, nil
+	for _, session := range inOrder(l.watched) {
+		if s := c.node.service(l.watched[session]); s != nil {
+			s.run(c.svc.turn, func() { s.forgetWatcher(l, session) })
+		}
+	}
+	l.queue, l.pending, l.watched = nil, nil, nil
+}
+
+// inOrder are the sessions of a table.
+func inOrder[V any](table map[uint64]V) []uint64 {
+	sessions := make([]uint64, 0, len(table))
+	for session := range table { //determinism:ok sorted below
+		sessions = append(sessions, session)
+	}
+	slices.Sort(sessions)
+	return sessions
 }
 
 // close ends the link with its node.

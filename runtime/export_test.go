@@ -98,3 +98,6 @@ func (n *Node) Watchers(a *Address, done func(int)) {
 		}
 	}, func(starlark.Value, *CallError) { gone() })
 }
+
+// Links is how many services a service is linked to. It must be called in simulation, while no turn runs.
+func Links(a *Address) int { return len(a.svc.links) }

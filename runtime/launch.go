@@ -154,7 +154,7 @@ func (n *Node) launch(turn *sched.Turn, spec launchSpec, m message) (*Service, *
 	}
 	launcher, _ := m.source.(*Service)
 	if launcher != nil && spec.link {
-		s.links = append(s.links, linkage{peer: launcher, tell: !spec.child})
+		s.links = append(s.links, linkage{peer: launcher, owned: spec.child})
 	}
 	// Who finds the service puts what he has behind the start message, and leaves it to us to report it ready.
 	m.kind, m.command, s.starting = start, "init", true
@@ -163,7 +163,7 @@ func (n *Node) launch(turn *sched.Turn, spec launchSpec, m message) (*Service, *
 		return nil, err
 	}
 	if launcher != nil && spec.link {
-		launcher.links = append(launcher.links, linkage{peer: s, tell: true, owns: spec.child})
+		launcher.links = append(launcher.links, linkage{peer: s, owns: spec.child})
 	}
 	s.ready(turn)
 	return s, nil

@@ -274,8 +274,15 @@ func (s *Service) die() {
 		m := &s.farewells[i]
 		m.source.answer(s.turn, m.session, nil, m.err)
 	}
+	lost, last := 0, ""
 	for i := range left {
+		if m := &left[i]; m.kind == request && m.session == 0 {
+			lost, last = lost+1, m.command
+		}
 		s.decline(&left[i])
+	}
+	if lost > 0 {
+		s.log(levelWarn, "messages lost: the service has ended", "count", lost, "last", last)
 	}
 	s.tellWatchers()
 	s.last.command, s.last.fn = "", nil

@@ -13,6 +13,7 @@ import (
 	"github.com/leanovate/gopter/prop"
 
 	"skynet/sched"
+	"skynet/sched/stepper"
 )
 
 // mailboxModel is what a mailbox should be: slices and flags.
@@ -426,5 +427,27 @@ func TestCloseReturnsWhatIsLeft(t *testing.T) {
 	}
 	if got := b.put(&message{}); got != putClosed {
 		t.Errorf("put after close: got %d, want %d", got, putClosed)
+	}
+}
+
+// TestTheTimedMessageMayBeDropped drops the message whose waiting is measured, which others are after it.
+func TestTheTimedMessageMayBeDropped(t *testing.T) {
+	b := newMailbox(2, 1<<30)
+	b.clock = stepper.New(stepper.Options{Seed: 1}).NewNode(0, "n", stepper.NodeOptions{})
+	b.put(&message{kind: request}) // handed over
+	timed := 0
+	for range 10 * sampleEvery {
+		m := &message{kind: request}
+		if b.put(m) == putFull {
+			b.displace(m)
+		}
+		for i := range b.n {
+			if b.ring[(b.head+i)&(len(b.ring)-1)].timed {
+				timed++
+			}
+		}
+	}
+	if timed < 10 {
+		t.Errorf("messages that were timed while %d went through: got %d, want one in %d", 10*sampleEvery, timed, sampleEvery)
 	}
 }

@@ -58,9 +58,7 @@ func (s *Service) tellWatchers() {
 		m.source.answer(s.turn, m.session, why, nil)
 	}
 	for _, l := range s.links {
-		if l.tell {
-			l.peer.linkEnded(s.turn, s, s.reason, l.owns || s.reason.Abnormal())
-		}
+		l.peer.linkEnded(s.turn, s, s.reason, l.owns || !l.owned && s.reason.Abnormal())
 	}
 	s.watchers, s.links = nil, nil
 }
@@ -185,9 +183,9 @@ func (co *coroutine) addressOf(b *starlark.Builtin, v starlark.Value) (*Address,
 
 // linkage is one side of a link: what a service knows of those that end with it.
 type linkage struct {
-	peer *Service
-	tell bool // tell the peer of this service's end; false on a child's side of a link to its supervisor
-	owns bool // the peer is a child, which ends with this service however that ends
+	peer  *Service
+	owns  bool // the peer is a child, which ends with this service however that ends
+	owned bool // the peer is its supervisor, which does not end with this service however that ends
 }
 
 // link links two services of the node, in a turn of s. All that concerns links interrupts, so that it keeps its order.
@@ -195,13 +193,13 @@ func (s *Service) link(peer *Service) {
 	if s == peer || s.linkedTo(peer) {
 		return
 	}
-	s.links = append(s.links, linkage{peer: peer, tell: true})
+	s.links = append(s.links, linkage{peer: peer})
 	gone := goCaller(func(starlark.Value, *CallError) {
 		s.linkEnded(nil, peer, Reason{Kind: Gone, Message: "no such service"}, true)
 	})
 	m := message{kind: event, source: gone, session: 1, body: func() {
 		if !peer.linkedTo(s) {
-			peer.links = append(peer.links, linkage{peer: s, tell: true})
+			peer.links = append(peer.links, linkage{peer: s})
 		}
 	}}
 	if !peer.interrupt(s.turn, &m) {

@@ -88,6 +88,7 @@ func TestCancelledMonitorIsForgotten(t *testing.T) {
 		w.Scripts(map[string]string{
 			"fickle.star": fickle, "mortal.star": "def leave():\n    skynet.exit()\n", "clock.star": "def nap():\n    skynet.sleep('5ms')\n",
 		})
+		w.Heartbeat, w.Silence = 20*time.Millisecond, 200*time.Millisecond
 		w.Cluster("a", "b")
 		w.Node("a", "fickle.star", "clock.star")
 		w.Node("b", "clock.star")
@@ -118,6 +119,67 @@ func TestCancelledMonitorIsForgotten(t *testing.T) {
 			wantWatchers(t, w, watched, 0)
 			w.Running(node).Kill(watched)
 		}
+
+		w.Scripts(map[string]string{"eternal.star": "", "last.star": fickle})
+		watched := w.Launch("b", "eternal.star")
+		w.Want("3", "a", w.Launch("a", "last.star"), "watch", watched, 3)
+		wantWatchers(t, w, watched, 3)
+		w.Crash("a")
+		wantWatchers(t, w, watched, 0)
+	})
+}
+
+// TestEndedChildIsForgotten lets children of a supervisor end in every way: it is linked to those that run, and to no others.
+func TestEndedChildIsForgotten(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		if !w.Virtual() {
+			return // Links looks between two turns
+		}
+		w.Scripts(map[string]string{"child.star": "def init(fails):\n    if fails:\n        fail('no')\ndef leave():\n    skynet.exit()\n", "boss.star": `
+def init():
+    skynet.register(".sup", skynet.supervise([], intensity = 100, backoff = 0))
+def add(i):
+    a = skynet.call(".sup", "start", skynet.child("child.star", False, id = str(i), restart = "temporary" if i % 2 else "permanent"))
+    if i % 3 == 0:
+        skynet.kill(a)
+    elif i % 3 == 1:
+        skynet.call(".sup", "stop", str(i))
+    else:
+        skynet.pcall(skynet.call, a, "leave")
+    skynet.pcall(skynet.call, ".sup", "start", skynet.child("child.star", True, id = "fails"))
+    skynet.sleep("1ms")
+    return skynet.query(".sup")
+`})
+		w.Node("n", "boss.star")
+		var sup *runtime.Address
+		for i := range 30 {
+			v, err := w.Call("n", "boss", "add", i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sup = v.(*runtime.Address)
+		}
+		v, err := w.Call("n", sup, "children")
+		if err != nil {
+			t.Fatal(err)
+		}
+		running := strings.Count(v.String(), "address = n:")
+		if got := runtime.Links(sup); got != running || running == 0 {
+			t.Errorf("links of the supervisor: got %d, want one for each of the children that run: %d, and some", got, running)
+		}
+	})
+}
+
+// TestSendsLostWithTheirService ends a service with messages in its mailbox that nobody waits for: the log tells how many.
+func TestSendsLostWithTheirService(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(map[string]string{
+			"slow.star":  "def nap():\n    pass\ndef leave():\n    skynet.exit()\n",
+			"sends.star": "def go(a):\n    skynet.send(a, 'leave')\n    for _ in range(5):\n        skynet.send(a, 'nap')\n    return skynet.pcall(skynet.call, a, 'nap').error.kind\n",
+		})
+		w.Node("n", "sends.star")
+		w.Want(`"dead"`, "n", "sends", "go", w.Launch("n", "slow.star"))
+		w.Logged("n", "messages lost: the service has ended", "last=nap")
 	})
 }
 

@@ -122,6 +122,9 @@ func (b *mailbox) removeOldest() (m message) {
 	b.n--
 	b.requests--
 	b.bytes -= int64(m.size)
+	if m.timed {
+		b.timedAt, m.timed = 0, false
+	}
 	return m
 }
 

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -54,7 +53,6 @@ func (p *Program) Instantiate(th *starlark.Thread) (starlark.StringDict, error) 
 // module is a loaded file: its globals are frozen and shared by everyone who loads it.
 type module struct {
 	globals starlark.StringDict
-	err     error
 	loading bool
 }
 
@@ -223,16 +221,17 @@ func (p *Programs) load(name string) (starlark.StringDict, error) {
 		if m.loading {
 			return nil, fmt.Errorf("cycle: %s is still loading", name)
 		}
-		return m.globals, m.err
+		return m.globals, nil
 	}
-	m := &module{loading: true}
-	p.modules[name] = m
-	m.globals, m.err = p.initialise(name)
-	m.loading = false
-	if errors.Is(m.err, errHeavy) {
-		delete(p.modules, name) // that may be due to others
+	p.modules[name] = &module{loading: true}
+	globals, err := p.initialise(name)
+	if err != nil {
+		delete(p.modules, name) // when it is asked for again its file may be mended, or the heap less full
+		delete(p.programs, name)
+		return nil, err
 	}
-	return m.globals, m.err
+	p.modules[name] = &module{globals: globals}
+	return globals, nil
 }
 
 func (p *Programs) initialise(name string) (starlark.StringDict, error) {
@@ -264,38 +263,29 @@ func (p *Programs) runModule(program *starlark.Program, name string, predeclared
 		Print: printToLog,
 		Load:  func(_ *starlark.Thread, name string) (starlark.StringDict, error) { return load(name) },
 	}
-	stopped := p.bound(th)
+	p.bound(th)
 	globals, err = program.Init(th, predeclared)
 	globals.Freeze()
-	if *stopped {
-		err = fmt.Errorf("%w: %w", errHeavy, err)
-	}
 	return globals, th.Steps, err
 }
-
-// errHeavy is what the top level of a module fails with when it was stopped because of the heap.
-var errHeavy = errors.New("memory: the node's heap is too large")
 
 // loadLook is how many steps of a module's top level are between two looks at whether the heap is too large.
 const loadLook = 64
 
 // bound bounds the steps of a thread that runs the top level of a module, and stops it while the heap of the process is too
-// large; then it sets stopped.
-func (p *Programs) bound(th *starlark.Thread) (stopped *bool) {
-	stopped = new(bool)
+// large.
+func (p *Programs) bound(th *starlark.Thread) {
 	th.OnMaxSteps = func(th *starlark.Thread) {
 		switch {
 		case th.Steps >= loadSteps:
 			th.Cancel("too many steps")
 		case p.heavy.Load():
-			*stopped = true
-			th.Cancel(errHeavy.Error())
+			th.Cancel("memory: the node's heap is too large")
 		default:
 			th.SetMaxExecutionSteps(min(th.Steps+loadLook, loadSteps))
 		}
 	}
 	th.SetMaxExecutionSteps(loadLook)
-	return stopped
 }
 
 // loadFromCoroutine is load() in a service's own script.

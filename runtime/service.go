@@ -306,6 +306,7 @@ func (s *Service) dispatch(m *message) *coroutine {
 	}
 	co := s.node.coroutines.get(s.turn.Worker)
 	if err := s.commandJob(m, &co.job); err != nil {
+		co.job = job{}
 		s.node.coroutines.put(s.turn.Worker, co)
 		s.count.noCommand++
 		if m.session != 0 {

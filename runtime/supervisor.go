@@ -38,6 +38,7 @@ type supervisor struct {
 	children  []*child // in the order of their start
 	restarts  []sched.Time
 	section   *criticalSection // starting and stopping children blocks, and only one at a time makes sense
+	pausing   []*child         // those that will be started again after their pauses
 }
 
 // child is one child of a supervisor.
@@ -267,7 +268,7 @@ func (sup *supervisor) ended(s *Service, c *child, addr *Address, why Reason) {
 		return
 	}
 	s.fork(job{what: "restart", native: func(co *coroutine) (starlark.Value, error) {
-		return starlark.None, sup.exclusively(co, func() error { return sup.revive(co, c) })
+		return starlark.None, sup.revive(co, c)
 	}})
 }
 
@@ -285,33 +286,63 @@ func (sup *supervisor) exclusively(co *coroutine, f func() error) error {
 	return f()
 }
 
-// revive starts a child again, with those that the strategy says, until that works or there were too many restarts.
+// revive starts a child again, with those that the strategy says, until that works or there were too many restarts. While it pauses,
+// children can be started and stopped, this one, too.
 func (sup *supervisor) revive(co *coroutine, c *child) error {
-	for c.addr == nil && sup.find(c.id) == c {
-		pause, ok := sup.mayRestart(co.now(), c)
-		if !ok {
-			return sup.giveUp(co, c)
-		}
-		if err := co.sleep(pause); err != nil {
-			return err
-		}
-		again := sup.with(c)
-		if err := sup.stop(co, again); err != nil { // c does not run
-			return err
-		}
-		var once []*child
-		again, once = partition(again)
-		sup.forget(once...)
-		c.count++
-		if _, err := sup.start(co, again); err != nil {
-			if errors.Is(err, errKilled) {
-				return err
+	for {
+		pause, missing := time.Duration(0), false
+		err := sup.exclusively(co, func() error {
+			if missing = sup.missing(c); !missing {
+				return nil
 			}
-			co.svc.log(levelError, "child does not start", "child", c.id, "error", headOf(err.Error()))
-			c = firstMissing(again, c)
+			if pause, missing = sup.mayRestart(co.now(), c); !missing {
+				return sup.giveUp(co, c)
+			}
+			return nil
+		})
+		if err != nil || !missing {
+			return err
+		}
+		sup.pausing = append(sup.pausing, c)
+		err = co.sleep(pause)
+		i := slices.Index(sup.pausing, c)
+		sup.pausing = slices.Delete(sup.pausing, i, i+1)
+		if err != nil {
+			return err
+		}
+		err = sup.exclusively(co, func() (err error) {
+			if sup.missing(c) {
+				c, err = sup.startAgain(co, c)
+			}
+			return err
+		})
+		if err != nil {
+			return err
 		}
 	}
-	return nil
+}
+
+// missing tells whether c should run and does not.
+func (sup *supervisor) missing(c *child) bool { return c.addr == nil && sup.find(c.id) == c }
+
+// startAgain starts c, after those that the strategy says have been stopped, and then these. If that fails it logs why, and returns the
+// child with which the next attempt begins.
+func (sup *supervisor) startAgain(co *coroutine, c *child) (*child, error) {
+	again := sup.with(c)
+	if err := sup.stop(co, again); err != nil { // c does not run
+		return c, err
+	}
+	again, once := partition(again)
+	sup.forget(once...)
+	c.count++
+	if _, err := sup.start(co, again); err != nil {
+		if errors.Is(err, errKilled) {
+			return c, err
+		}
+		co.svc.log(levelError, "child does not start", "child", c.id, "error", headOf(err.Error()))
+		c = firstMissing(again, c)
+	}
+	return c, nil
 }
 
 // with lists the children that are started again when c is.
@@ -347,10 +378,13 @@ func firstMissing(children []*child, c *child) *child {
 	return c
 }
 
-// mayRestart counts a restart of c now. It returns how long to pause before it, or false if there were too many.
+// mayRestart counts a restart of c now, unless that of another child will be one of c. It returns how long to pause before it, or false
+// if there were too many.
 func (sup *supervisor) mayRestart(now sched.Time, c *child) (time.Duration, bool) {
 	sup.restarts = slices.DeleteFunc(sup.restarts, func(t sched.Time) bool { return now.Sub(t) > sup.period })
-	sup.restarts = append(sup.restarts, now)
+	if !slices.ContainsFunc(sup.pausing, func(other *child) bool { return sup.missing(other) && slices.Contains(sup.with(other), c) }) {
+		sup.restarts = append(sup.restarts, now)
+	}
 	if len(sup.restarts) > sup.intensity {
 		return 0, false
 	}

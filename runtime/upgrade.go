@@ -215,7 +215,7 @@ func (s *Service) adopt(prog *Program, globals starlark.StringDict) {
 			s.renamed[weak.Make(f)] = name
 		}
 	}
-	s.script, s.globals = prog, globals
+	s.script, s.globals, s.globalNames = prog, globals, nil
 	s.exitHook, _ = globals["exit"].(*starlark.Function)
 	s.last.command, s.last.fn = "", nil
 	s.node.mu.Lock()

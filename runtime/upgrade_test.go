@@ -171,3 +171,33 @@ func TestRenewReadsWhatHasChanged(t *testing.T) {
 		t.Errorf("Renew of a file that is gone: got %v, want it to say so", err)
 	}
 }
+
+// TestFailedModuleIsReadAgain mends a module that does not compile, or whose top level fails, after a script could not load it.
+func TestFailedModuleIsReadAgain(t *testing.T) {
+	for _, broken := range []string{"x = = 1\n", "x = 1 // 0\n", "load('none.star', 'y')\nx = y\n"} {
+		for _, again := range []string{"Compile", "Renew"} {
+			files := map[string]string{"main.star": "load('lib.star', 'x')\ny = x\n", "lib.star": broken}
+			p := runtime.NewPrograms(func(name string) ([]byte, error) {
+				if src, ok := files[name]; ok {
+					return []byte(src), nil
+				}
+				return nil, fmt.Errorf("no file %s", name)
+			})
+			if _, err := p.Compile("main.star"); err == nil {
+				_, err = p.Load("lib.star")
+				if err == nil {
+					t.Fatalf("load of %q: got no error, want one", broken)
+				}
+			}
+			files["lib.star"] = "x = 2\n"
+			if again == "Renew" {
+				if _, err := p.Renew("main.star"); err != nil {
+					t.Errorf("Renew after %q was mended: got %v, want no error", broken, err)
+				}
+			}
+			if globals, err := p.Load("lib.star"); err != nil || globals["x"].String() != "2" {
+				t.Errorf("%s after %q was mended: got %v, %v, want x = 2", again, broken, globals, err)
+			}
+		}
+	}
+}
