@@ -477,7 +477,12 @@ func skynetKill(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	if err != nil {
 		return nil, err
 	}
-	s.kill(co.svc.turn, Reason{Kind: Killed, Message: "by " + co.svc.label})
+	why := Reason{Kind: Killed, Message: "by " + co.svc.label}
+	if s == co.svc {
+		s.end(why)
+		return nil, errKilled
+	}
+	s.kill(co.svc.turn, why)
 	return starlark.None, nil
 }
 

@@ -265,7 +265,8 @@ func (c *cluster) dial(p *peer) error {
 func (c *cluster) accept(conn vnet.Conn) vnet.Handler {
 	l := c.newLink(nil)
 	l.conn, l.up = conn, true
-	m := message{kind: event, body: func() { c.add(l) }}
+	ended := goCaller(func(starlark.Value, *CallError) { conn.Abort() }) // the cluster has, before it knew of the stream
+	m := message{kind: event, body: func() { c.add(l) }, source: ended, session: 1}
 	if c.svc.post(nil, &m) == putClosed {
 		return nil
 	}

@@ -118,14 +118,14 @@ func (l *clusterLink) Closed(_ vnet.Conn, reason error) {
 func (l *clusterLink) onChange() {
 	l.mu.Lock()
 	in, opened, writable, closed, reason := l.in, l.opened, l.writable, l.closed, l.reason
-	paused := l.paused
-	l.in, l.opened, l.writable, l.notified, l.paused = nil, false, false, false, false
+	l.in, l.opened, l.writable, l.notified = nil, false, false, false
+	if l.paused && !closed {
+		l.paused = false
+		l.conn.Resume()
+	}
 	l.mu.Unlock()
 	if l.gone {
 		return
-	}
-	if paused {
-		l.conn.Resume()
 	}
 	if writable {
 		l.backlog, l.unread = 0, 0
@@ -150,7 +150,9 @@ func (l *clusterLink) onChange() {
 	}
 	if closed {
 		if reason == nil {
-			reason = errPeerClosed
+			if reason = l.state.End(); reason == nil {
+				reason = errPeerClosed
+			}
 		}
 		l.drop(reason)
 	}

@@ -100,18 +100,18 @@ func (c *Context) Monitor(of *Address, f func(*Context, Reason)) (cancel func() 
 
 // Link links this service to another one of the node: if one ends abnormally, so does the other.
 func (c *Context) Link(dest starlark.Value) error {
-	_, err := c.linking(dest, skynetLink)
+	_, err := c.linking("link", dest, skynetLink)
 	return err
 }
 
 // Unlink undoes [Context.Link]; it reports whether the two were linked.
 func (c *Context) Unlink(dest starlark.Value) (bool, error) {
-	v, err := c.linking(dest, skynetUnlink)
+	v, err := c.linking("unlink", dest, skynetUnlink)
 	return v == starlark.True, err
 }
 
-func (c *Context) linking(dest starlark.Value, do func(s, peer *Service) (starlark.Value, error)) (starlark.Value, error) {
-	s, err := c.co.mayEnd("link", dest)
+func (c *Context) linking(verb string, dest starlark.Value, do func(s, peer *Service) (starlark.Value, error)) (starlark.Value, error) {
+	s, err := c.co.mayEnd(verb, dest)
 	if err != nil {
 		return nil, err
 	}

@@ -86,6 +86,12 @@ func (h *tally) Upgrade(ctx *runtime.Context, old runtime.Handler) error {
 	if err := ctx.Sleep(1); err == nil || !strings.Contains(err.Error(), "cannot block in upgrade") {
 		return errors.New("could block in upgrade")
 	}
+	began := false
+	offloaded := ctx.Offload(func() error { began = true; return nil })
+	suspended := ctx.Suspend("nothing", func(func()) { began = true })
+	if offloaded == nil || suspended == nil || began {
+		return errors.New("what blocks has begun in upgrade")
+	}
 	h.count = old.(*tally).count
 	return nil
 }

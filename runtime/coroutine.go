@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 	"iter"
 	"sync/atomic"
@@ -218,7 +219,7 @@ func (co *coroutine) allow(l *Limits) {
 func (co *coroutine) finish(value starlark.Value, err error) {
 	s := co.svc
 	switch {
-	case co.killed || s.unwinding() && err != nil:
+	case co.killed || err != nil && (s.unwinding() || errors.Is(err, errKilled)):
 		if s.phase > draining {
 			s.farewell(co)
 		} else {

@@ -75,6 +75,9 @@ func (c *Context) Offload(work func() error) error { return c.co.offload("offloa
 // first and must not block; what names the reason in reports of who waits for whom. If the service ends before, resume does
 // nothing.
 func (c *Context) Suspend(what string, start func(resume func())) error {
+	if err := c.co.mayBlock(what); err != nil {
+		return err
+	}
 	s := c.co.svc
 	id := s.addWait(otherWait, c.co, nil, 0)
 	start(func() { s.run(nil, func() { s.wake(id, starlark.True, nil) }) })
@@ -101,6 +104,9 @@ func (c *Context) Log(msg string, attrs ...any) { c.co.log(levelInfo, msg, attrs
 
 // offload hands work to the scheduler and suspends the coroutine until it is done.
 func (co *coroutine) offload(what string, work func() error) error {
+	if err := co.mayBlock(what); err != nil {
+		return err
+	}
 	s := co.svc
 	id := s.addWait(otherWait, co, nil, 0)
 	var result error

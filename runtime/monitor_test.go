@@ -170,6 +170,26 @@ def add(i):
 	})
 }
 
+// TestExitInTheExitHook: that is no failure.
+func TestExitInTheExitHook(t *testing.T) {
+	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {
+		w.Scripts(map[string]string{
+			"ends.star": "def leave():\n    skynet.exit()\ndef exit():\n    skynet.fork(skynet.exit)\n    skynet.sleep('1ms')\n    log.info('hook')\n    skynet.exit()\n",
+		})
+		w.Node("n", "ends.star")
+		if _, err := w.Call("n", "ends", "leave"); err == nil {
+			t.Error("leave: got no error, want dead")
+		}
+		w.Logged("n", "hook")
+		untilDead(w, "ends")
+		for _, line := range w.Logs("n") {
+			if strings.HasPrefix(line.String(), "ERROR") {
+				t.Errorf("log: got %s, want no error", line)
+			}
+		}
+	})
+}
+
 // TestSendsLostWithTheirService ends a service with messages in its mailbox that nobody waits for: the log tells how many.
 func TestSendsLostWithTheirService(t *testing.T) {
 	runtimetest.Run(t, func(t *testing.T, w *runtimetest.World) {

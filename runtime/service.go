@@ -115,7 +115,8 @@ func (q *runQueue) pop() runnable {
 	return r
 }
 
-// closer is a socket or a listener; position is its place in the list of its service.
+// closer is what is closed when its service ends: a socket, a listener, a link to a node, a subscription, or a response that was not given.
+// position is its place in the list of its service.
 type closer interface {
 	close()
 	position() *int

@@ -32,7 +32,7 @@ type socket struct {
 	// What the service has written in this turn is given to the network after it, while the service may be running again.
 	out     []byte
 	pending bool       // socket.flush is going to be called after this turn
-	full    bool       // the output buffer of the stream is full
+	full    bool       // the output buffer of the stream is full: the next write waits
 	gone    bool       // the stream takes nothing any more
 	ending  bool       // close the stream once out is sent
 	sending sync.Mutex // held while bytes go from out to the stream; not within mu
@@ -149,7 +149,7 @@ const keepBuffer = 512
 type pattern struct {
 	n         int
 	separator string
-	limit     int // of a line, or of what may come without a match
+	limit     int // of a line
 }
 
 // match returns the length of what to return and of what to remove, or 0, 0 if more must come.
@@ -168,6 +168,9 @@ func (p pattern) match(buf []byte, eof bool) (value, consumed int) {
 	}
 	return 0, 0
 }
+
+// tooLong tells whether a buffer of so many bytes without a match begins with a line beyond the limit.
+func (p pattern) tooLong(left int) bool { return p.separator != "" && left >= p.limit+len(p.separator) }
 
 // take removes from the buffer what matches; data is nil if nothing does, and left how much stays. A stream that has ended
 // and offers nothing more has ended for the reader.
@@ -211,10 +214,10 @@ func (k *socket) read(co *coroutine, b *starlark.Builtin, timeout time.Duration,
 		switch {
 		case data != nil:
 			return data, nil
+		case p.tooLong(left) && !k.shut:
+			return nil, fmt.Errorf("%s: got more than %d bytes without an end, want a separator within them", b.Name(), p.limit)
 		case ended || k.shut:
 			return starlark.None, nil
-		case left > p.limit:
-			return nil, fmt.Errorf("%s: got more than %d bytes without an end, want a separator within them", b.Name(), p.limit)
 		}
 		k.reader = co.svc.addWait(otherWait, co, nil, deadline)
 		v, err := co.block("read", k.String())
@@ -235,42 +238,46 @@ func deadlineAfter(co *coroutine, timeout time.Duration) sched.Time {
 	return co.now().Add(timeout)
 }
 
-// write sends data; while the peer is slow it blocks. False says that the stream is gone.
+// write sends data, after a wait if the peer is slow: what waits for it is never much more than one write. At the deadline nothing of
+// data was sent. False says that the stream is gone.
 func (k *socket) write(co *coroutine, b *starlark.Builtin, timeout time.Duration, data string) (starlark.Value, error) {
 	if k.writer != 0 {
 		return nil, fmt.Errorf("%s: another coroutine is writing this socket", b.Name())
 	}
-	if k.shut {
-		return starlark.False, nil
+	if k.isFull() {
+		if err := k.awaitRoom(co, b, timeout); err != nil {
+			return nil, err
+		}
 	}
-	sent, full := k.put(data)
-	if !sent || !full {
-		return starlark.Bool(sent), nil
-	}
+	return starlark.Bool(!k.shut && k.put(data)), nil
+}
+
+func (k *socket) isFull() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.full && !k.closed
+}
+
+// awaitRoom blocks until the peer has taken enough of what was written, or the stream is gone.
+func (k *socket) awaitRoom(co *coroutine, b *starlark.Builtin, timeout time.Duration) error {
 	k.writer = co.svc.addWait(otherWait, co, nil, deadlineAfter(co, cmp.Or(timeout, co.svc.limits.Call)))
 	v, err := co.block("write", k.String())
 	k.writer = 0
-	if err != nil {
-		return nil, err
+	if err == nil && v != starlark.True {
+		err = callErrorf(Timeout, false, "%s: %s does not read", b.Name(), k.remote())
 	}
-	if v != starlark.True {
-		return nil, callErrorf(Timeout, true, "%s: %s does not read", b.Name(), k.remote())
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return starlark.Bool(!k.closed), nil
+	return err
 }
 
 // maxPending is how much of a turn's output waits for the end of the turn.
 const maxPending = 16 << 10
 
-// put adds data to what is sent after this turn, or sends all of it now if it is much. It is not sent if the stream is gone; full
-// says that the network has more than enough of it.
-func (k *socket) put(data string) (sent, full bool) {
+// put adds data to what is sent after this turn, or sends all of it now if it is much. It is not sent if the stream is gone.
+func (k *socket) put(data string) (sent bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.closed || k.gone {
-		return false, false
+		return false
 	}
 	k.out = append(k.out, data...)
 	k.later()
@@ -279,7 +286,7 @@ func (k *socket) put(data string) (sent, full bool) {
 		k.flush()
 		k.mu.Lock()
 	}
-	return true, k.full
+	return true
 }
 
 // later has the socket flushed after this turn; the lock is held.

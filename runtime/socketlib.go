@@ -81,6 +81,9 @@ func socketOpen(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	if s.node.net == nil {
 		return nil, fmt.Errorf("%s: node %s has no network", b.Name(), s.node.name)
 	}
+	if err := co.mayBlock("open"); err != nil {
+		return nil, err
+	}
 	co.charge()
 	k := newSocket(s)
 	k.reader = s.addWait(otherWait, co, nil, co.now().Add(cmp.Or(timeout, s.limits.Call)))
@@ -213,11 +216,14 @@ func socketClose(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "socket", &v); err != nil {
 		return nil, err
 	}
-	c, ok := v.(closer)
-	if !ok {
+	co.charge()
+	switch c := v.(type) {
+	case *socket:
+		c.close()
+	case *listener:
+		c.close()
+	default:
 		return nil, fmt.Errorf("%s: got %s, want a socket or a listener", b.Name(), v.Type())
 	}
-	co.charge()
-	c.close()
 	return starlark.None, nil
 }

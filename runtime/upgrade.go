@@ -19,7 +19,8 @@ import (
 //     socket, a timer) goes on.
 //  2. The top level of the new script runs, then its upgrade(old), which gets everything the old one had. Neither may block, so
 //     nothing else of the service runs meanwhile.
-//  3. If that fails, whatever upgrade changed in the old state is put back, and the old code goes on.
+//  3. If that fails, whatever upgrade changed in the old state is put back, what it has got from the runtime is given back, and the
+//     old code goes on.
 //  4. Else the new functions take the place of the old ones, also those that timers, listeners and monitors call.
 
 // upgrade is an upgrade of a service that has been asked for.
@@ -155,6 +156,7 @@ func (s *Service) admits(m *message) bool {
 func (s *Service) exchange() {
 	up := s.upgrade
 	s.exchanging = true
+	before := s.holdings()
 	co := s.node.coroutines.get(s.turn.Worker)
 	co.job = job{
 		what: "upgrade",
@@ -164,7 +166,12 @@ func (s *Service) exchange() {
 			}
 			return starlark.None, s.exchangeScript(co, up.program)
 		},
-		then: func(_ starlark.Value, err error) { s.finishUpgrade(err) },
+		then: func(_ starlark.Value, err error) {
+			if err != nil {
+				before.restore()
+			}
+			s.finishUpgrade(err)
+		},
 	}
 	co.trace = up.request.trace
 	co.begin(s)

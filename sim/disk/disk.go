@@ -18,8 +18,8 @@ import (
 	"skynet/sched/trace"
 )
 
-// ErrInjected is what a Sync returns that [Disk.FailSync] made fail.
-var ErrInjected = errors.New("disk: sync: injected I/O error")
+// ErrInjected is what an operation returns that was made to fail, such as a Sync by [Disk.FailSync].
+var ErrInjected = errors.New("disk: injected I/O error")
 
 // What the A of a trace.Disk event says was done. B is the number of bytes, for a scan the number of entries, for a
 // crash and a failed sync the number of writes at stake.
