@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"fmt"
 	"slices"
 
 	"go.starlark.net/starlark"
@@ -119,7 +120,10 @@ func skynetQueryService(co *coroutine, b *starlark.Builtin, args starlark.Tuple,
 	if err != nil {
 		return nil, err
 	}
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs); err != nil {
+	if len(args) > 0 {
+		return nil, fmt.Errorf("%s: got %d arguments, want one, a script", b.Name(), len(args)+1)
+	}
+	if err := starlark.UnpackArgs(b.Name(), nil, kwargs); err != nil {
 		return nil, err
 	}
 	n, s := co.svc.node, co.svc

@@ -21,7 +21,14 @@ type network struct {
 	log *slog.Logger
 
 	mu   sync.Mutex
-	open []Listening
+	open []*noted // in the order in which they were opened
+}
+
+// noted is a listener that its network knows of until it is closed.
+type noted struct {
+	vnet.Listener
+	network  *network
+	protocol string
 }
 
 // Listen implements [vnet.Network].
@@ -33,13 +40,26 @@ func (n *network) Listen(protocol, address string, accept func(vnet.Conn) vnet.H
 	n.log.Info("listening", "protocol", protocol, "address", l.Addr())
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.open = append(n.open, Listening{protocol, l.Addr()})
-	return l, nil
+	port := &noted{l, n, protocol}
+	n.open = append(n.open, port)
+	return port, nil
 }
 
-// ports lists what was opened so far.
-func (n *network) ports() []Listening {
+// Close implements [vnet.Listener].
+func (l *noted) Close() error {
+	n := l.network
+	n.mu.Lock()
+	n.open = slices.DeleteFunc(n.open, func(other *noted) bool { return other == l })
+	n.mu.Unlock()
+	return l.Listener.Close()
+}
+
+// ports lists what is open.
+func (n *network) ports() (open []Listening) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return slices.Clone(n.open)
+	for _, l := range n.open {
+		open = append(open, Listening{l.protocol, l.Addr()})
+	}
+	return open
 }

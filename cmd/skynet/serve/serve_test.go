@@ -66,6 +66,7 @@ func TestRunUntilSignal(t *testing.T) {
 	signals, ready, ended, _ := begin(t, "cluster = {'listen': '127.0.0.1:0'}", "main.star", `
 def init():
     socket.listen("127.0.0.1:0", print)
+    socket.close(socket.listen("127.0.0.1:0", print)) # is not open any more
     socket.listen("127.0.0.1:0", print, protocol = "kcp")
 `)
 	r := receive(t, "ready", ready)
