@@ -99,8 +99,9 @@ func (c *Context) Exit() { c.co.svc.leave(Reason{Kind: Exited}) }
 // Rand is the service's stream of random numbers.
 func (c *Context) Rand() *sched.Stream { return c.co.svc.stream() }
 
-// Log writes a log line at level info; attrs are alternating keys and values.
-func (c *Context) Log(msg string, attrs ...any) { c.co.log(levelInfo, msg, attrs...) }
+// Log writes a log line at level info; attrs are alternating keys and values, which may be values of Starlark. To a key that the
+// line has itself, such as "service" or "trace", an underscore is added.
+func (c *Context) Log(msg string, attrs ...any) { c.co.log(levelInfo, msg, attributes(attrs)...) }
 
 // offload hands work to the scheduler and suspends the coroutine until it is done.
 func (co *coroutine) offload(what string, work func() error) error {

@@ -33,8 +33,37 @@ func logLibrary() *library {
 	)
 }
 
+// attributes makes fields of a log line of what Go code gives: slog.Attr, or a name and a value, which may be one of Starlark.
+func attributes(given []any) []any {
+	attrs := make([]any, 0, len(given))
+	for i := 0; i < len(given); i++ {
+		name, ok := given[i].(string)
+		if !ok || i+1 == len(given) {
+			attrs = append(attrs, given[i])
+			continue
+		}
+		i++
+		if v, ok := given[i].(starlark.Value); ok {
+			attrs = append(attrs, attribute(name, v))
+		} else {
+			attrs = append(attrs, slog.Any(fieldName(name), given[i]))
+		}
+	}
+	return attrs
+}
+
+// fieldName is the name of a field as a log line has it: what the line says by itself under a name is not overwritten.
+func fieldName(name string) string {
+	switch name {
+	case slog.TimeKey, slog.LevelKey, slog.MessageKey, "message", "node", "service", "session", "source", "trace":
+		return name + "_"
+	}
+	return name
+}
+
 // attribute makes a field of a log line. A handler may keep it, so it holds nothing that can change.
 func attribute(name string, v starlark.Value) slog.Attr {
+	name = fieldName(name)
 	switch v := v.(type) {
 	case starlark.String:
 		return slog.String(name, string(v))

@@ -27,6 +27,8 @@ def broken():
     fail("no luck")
 def fork():
     skynet.fork(broken)
+def taken():
+    log.info("m", **{name: 1 for name in ["time", "level", "msg", "message", "node", "service", "session", "source", "trace", "other"]})
 def refused():
     for command in ["_private", "brocken", "init"]:
         skynet.send(skynet.self(), command)
@@ -34,6 +36,7 @@ def refused():
 `})
 		w.Node("n", "log.star")
 		w.Want("None", "n", "log", "write")
+		w.Want("None", "n", "log", "taken")
 		w.Want("None", "n", "log", "refused")
 		w.Want("None", "n", "log", "fork")
 		w.Logged("n", "handler failed")
@@ -47,6 +50,7 @@ def refused():
 			"ERROR e %s",
 			"ERROR old way 1 %s",
 			"INFO printed-1 %s",
+			"INFO m %s time_=1 level_=1 msg_=1 message_=1 node_=1 service_=1 session_=1 source_=1 trace_=1 other=1",
 			`WARN message refused %s command=_private error=denied: n:00000003 log.star: "_private" is private: its name starts with an underscore`,
 			`WARN message refused %s command=brocken error=remote: n:00000003 log.star has no command "brocken"; did you mean "broken"?`,
 			"WARN message refused %s command=init error=denied: n:00000003 log.star: init cannot be called: the runtime calls it",
