@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -127,8 +128,9 @@ func (x *simulation) simulate(ctx context.Context) error {
 	if err := x.sweep(ctx); err != nil {
 		return err
 	}
-	if err := x.examine(); err != nil {
-		return err
+	examined := x.examine()
+	if x.run == nil && examined != nil {
+		return examined
 	}
 	if x.shrink && x.run != nil && x.run.Failed != nil {
 		x.reduce(ctx)
@@ -137,9 +139,9 @@ func (x *simulation) simulate(ctx context.Context) error {
 		if x.note != "" {
 			fmt.Fprintf(x.Stderr, "skynet: %s\n", x.note)
 		}
-		return x.printJSON()
+		return cmp.Or(x.printJSON(), examined)
 	}
-	return x.printText()
+	return cmp.Or(x.printText(), examined) // a file that could not be written does not hide the verdict
 }
 
 func (x *simulation) sweep(ctx context.Context) (err error) {

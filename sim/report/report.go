@@ -76,6 +76,7 @@ type historyRow struct{ When, Outcome, What string }
 type picture struct {
 	Name   string
 	Source template.HTMLAttr
+	Error  string // why there is no picture; empty if there is
 }
 
 // Write writes the page.
@@ -96,9 +97,7 @@ func (p Page) Write(w io.Writer) error {
 	v.Verdict, v.Headline = headline(p.Run)
 	v.History, v.HistoryNote = historyRows(p.Run)
 	v.Logs, v.LogNote = logTail(p.Run.Logs)
-	if v.Pictures, err = p.pictures(); err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
+	v.Pictures = p.pictures()
 	if err := page.Execute(w, v); err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
@@ -148,22 +147,22 @@ func logTail(lines []string) (tail []string, note string) {
 }
 
 // pictures asks porcupine for its picture of the history, once for each check of linearizability.
-func (p Page) pictures() ([]picture, error) {
+func (p Page) pictures() (all []picture) {
 	if len(p.Run.History.Operations) > shownHistory {
-		return nil, nil
+		return nil
 	}
-	var all []picture
 	for _, c := range p.Run.Checks {
 		if c.Kind != "linearizable" {
 			continue
 		}
 		page, err := p.Simulation.Visualize(c.Name, p.Run.History)
-		if err != nil {
-			return nil, err
+		if err != nil { // as the model that it asks may fail
+			all = append(all, picture{Name: c.Name, Error: err.Error()})
+			continue
 		}
-		all = append(all, picture{c.Name, template.HTMLAttr(`srcdoc="` + html.EscapeString(string(page)) + `"`)})
+		all = append(all, picture{Name: c.Name, Source: template.HTMLAttr(`srcdoc="` + html.EscapeString(string(page)) + `"`)})
 	}
-	return all, nil
+	return all
 }
 
 // moment is when the run failed: of a history when the operation ended that nothing explains, which is long before the

@@ -237,3 +237,30 @@ func ExamplePage_Write() {
 	fmt.Println(first)
 	// Output: <!DOCTYPE html>
 }
+
+// TestPageOfAModelThatFails: the page says why there is no picture, and has everything else.
+func TestPageOfAModelThatFails(t *testing.T) {
+	read := func(name string) ([]byte, error) {
+		if name != "m.star" {
+			return os.ReadFile("../testdata/" + name)
+		}
+		return []byte(`
+def world(w):
+    w.nodes("n", 1, main = "kv_node.star")
+    w.clients("c", 1)
+def work(c):
+    c.op("put", "k", 1)
+verdict = checks(linearizable(model(init = 0, step = lambda state, op, args, result: state + args[0])))
+`), nil
+	}
+	_, page := pageOf(t, read, "m.star", 1)
+	for _, want := range []string{
+		"There is no picture: check: visualize: custom model: ",
+		`<span class="badge failed">failed</span> linearizable-custom: `,
+		`c1 put(&#34;k&#34;, 1) -&gt; null`,
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("page has no %q", want)
+		}
+	}
+}
