@@ -59,7 +59,10 @@ func (co *coroutine) ask(dest starlark.Value, command string, args starlark.Tupl
 	if err := s.roomForCall(); err != nil {
 		return 0, "", err
 	}
-	m := message{kind: request, command: command, source: s, deadline: deadline}
+	if co.depth >= maxDepth {
+		return 0, "", callErrorf(Denied, false, "call of %q: %d calls wait for one another already (does a service call itself without end?)", command, maxDepth)
+	}
+	m := message{kind: request, command: command, source: s, deadline: deadline, depth: co.depth + 1}
 	id := s.addWait(callWait, co.unless(fire), fire, deadline)
 	m.session = uint64(id)
 	full, err := co.deliver(&m, callee, args, kwargs)
@@ -75,6 +78,10 @@ func (co *coroutine) ask(dest starlark.Value, command string, args starlark.Tupl
 	}
 	return id, callee.label, nil
 }
+
+// maxDepth bounds how many calls may each wait for the next, and how often a request may be redirected, on one node: a service that calls
+// itself without end would take all memory before the first deadline passed, and redirects in a circle take no time in simulation.
+const maxDepth = 1000
 
 // unless is the coroutine that a wait resumes, nil if fire is called instead.
 func (co *coroutine) unless(fire func(outcome)) *coroutine {

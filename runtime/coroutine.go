@@ -42,6 +42,7 @@ type coroutine struct {
 	source   caller
 	session  uint64
 	deadline sched.Time
+	depth    uint16 // of the request, see message
 	trace    uint64 // what the request, fork or timer belongs to; 0 for nothing yet
 	answered bool   // by skynet.ret, or the answer was given away: what the handler returns goes nowhere
 
@@ -260,7 +261,7 @@ func (co *coroutine) recycle() {
 		t.co, t.ended = nil, true
 	}
 	co.svc, co.job, co.source, co.deadline, co.trace = nil, job{}, nil, 0, 0
-	co.session, co.killed, co.answered, co.sitting = 0, false, false, 0
+	co.session, co.depth, co.killed, co.answered, co.sitting = 0, 0, false, false, 0
 	co.waiting.callee = nil
 	if co.cancelled {
 		co.cancelled = false

@@ -293,7 +293,7 @@ func (co *coroutine) launchBy(spec launchSpec, args starlark.Tuple, kwargs []sta
 	if s.access != nil {
 		co.charge() // a refusal is logged
 	}
-	m := message{source: s, trace: co.traceID(), args: args, body: &extras{kwargs: kwargs}, deadline: co.deadlineFor(s.limits.Launch)}
+	m := message{source: s, trace: co.traceID(), args: args, body: &extras{kwargs: kwargs}, deadline: co.deadlineFor(s.limits.Launch), depth: co.depth}
 	if err := s.roomForCall(); err != nil {
 		return nil, err
 	}

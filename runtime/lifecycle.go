@@ -33,7 +33,7 @@ func (s *Service) begin(m *message) *coroutine {
 	}
 	co := s.node.coroutines.get(s.turn.Worker)
 	s.initial = co
-	co.source, co.session, co.deadline, co.trace = m.source, m.session, m.deadline, m.trace
+	co.source, co.session, co.deadline, co.trace, co.depth = m.source, m.session, m.deadline, m.trace, m.depth
 	args := m.args
 	co.job = job{
 		what:   "init",

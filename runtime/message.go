@@ -26,6 +26,7 @@ const (
 type message struct {
 	kind     kind
 	timed    bool   // mailbox.timedAt is when it was put
+	depth    uint16 // how many requests wait for, or were redirected to, this one
 	size     uint32 // estimated bytes of a request, for the mailbox's bound
 	session  uint64 // of the caller; 0 when no reply is wanted
 	deadline sched.Time

@@ -224,6 +224,9 @@ func (co *coroutine) redirect(dest starlark.Value, command string, args starlark
 		co.answer(nil, late) // as its own clock tells the caller
 		return late
 	}
+	if err == nil && co.depth >= maxDepth {
+		err = callErrorf(Denied, false, "redirect to %q: the request was redirected or waits for another one %d times already (in a circle?)", command, maxDepth)
+	}
 	if err != nil {
 		return err
 	}
@@ -232,7 +235,7 @@ func (co *coroutine) redirect(dest starlark.Value, command string, args starlark
 			return err
 		}
 	} else {
-		m := message{kind: request, command: command, source: co.source, session: co.session, deadline: co.deadline}
+		m := message{kind: request, command: command, source: co.source, session: co.session, deadline: co.deadline, depth: co.depth + 1}
 		full, err := co.deliver(&m, callee, args, kwargs)
 		if err != nil {
 			return err

@@ -317,7 +317,7 @@ func (s *Service) dispatch(m *message) *coroutine {
 		}
 		return nil
 	}
-	co.source, co.session, co.deadline, co.trace = m.source, m.session, m.deadline, m.trace
+	co.source, co.session, co.deadline, co.trace, co.depth = m.source, m.session, m.deadline, m.trace, m.depth
 	co.begin(s)
 	return co
 }
