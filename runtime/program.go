@@ -10,6 +10,8 @@ import (
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
+
+	"skynet/runtime/diag"
 )
 
 // Dialect is the Starlark that services and scenarios are written in: while, recursion, sets and control flow at the top
@@ -198,11 +200,27 @@ func (p *Programs) loadAll(prog *Program) error {
 	for i := range prog.program.NumLoads() {
 		module, pos := prog.program.Load(i)
 		if _, err := p.load(module); err != nil {
-			return fmt.Errorf("%v: cannot load %s: %w", pos, module, err)
+			if _, _, _, deeper := diag.Position(err); deeper { // and says more
+				return fmt.Errorf("%v: cannot load %s: %w", pos, module, err)
+			}
+			return &loadError{pos, module, err}
 		}
 	}
 	return nil
 }
+
+// loadError is why load() of a module failed that has no place of its own.
+type loadError struct {
+	pos    syntax.Position
+	module string
+	err    error
+}
+
+func (e *loadError) Error() string {
+	return fmt.Sprintf("%v: cannot load %s: %v", e.pos, e.module, e.err)
+}
+func (e *loadError) Position() syntax.Position { return e.pos }
+func (e *loadError) Unwrap() error             { return e.err }
 
 // Load is load() of a script: the globals of the named file, without those that start with an underscore (Starlark does not
 // export them). The module runs once, on a thread of its own, where the built-ins of services are not available; then it

@@ -20,13 +20,19 @@ type pipe struct {
 
 func (p *pipe) Listen(_, _ string, accept func(vnet.Conn) vnet.Handler) (vnet.Listener, error) {
 	p.handler = accept(end{pipe: p})
-	return port{}, nil
+	return port{pipe: p}, nil
 }
 
-type port struct{ vnet.Listener }
+type port struct {
+	vnet.Listener
+	*pipe
+}
 
 func (port) Addr() string { return "here:1" }
-func (port) Close() error { return nil }
+func (p port) Close() error {
+	p.done <- "close the port"
+	return nil
+}
 
 type end struct {
 	vnet.Conn
@@ -55,8 +61,9 @@ func short(s string) string {
 func (p *pipe) serve(t *testing.T, script string) {
 	p.done = make(chan string)
 	files := scripts{"s.star": script + `
+ports = []
 def init():
-    socket.listen("here:1", serve)
+    ports.append(socket.listen("here:1", serve))
 `}
 	ws := workers.New(workers.Options{Threads: 1}) // so what follows a turn is done before the next one
 	n, err := runtime.NewNode(runtime.Config{Scheduler: ws, Network: p, Programs: runtime.NewPrograms(files.read)})
@@ -109,22 +116,23 @@ def serve(s):
 	p.want(t, "write 20000", "write z", "close")
 }
 
-// TestWriterWaitsForRoom tells the service, after its turn, that the network has more than enough: its next write waits until
-// there is room.
+// TestWriterWaitsForRoom tells the service, after its turn, that the network has more than enough: the next write waits until
+// there is room, and nothing of it is sent before.
 func TestWriterWaitsForRoom(t *testing.T) {
 	p := &pipe{full: true}
 	p.serve(t, `
 def serve(s):
     socket.write(s, "one")
     socket.read(s)
+    skynet.fork(socket.close, ports[0]) # when the next write has begun to wait
     socket.write(s, "two")
     socket.write(s, "three")
 `)
 	p.want(t, "write one")
 	p.handler.Data(end{pipe: p}, []byte("go on"))
-	p.want(t, "write two") // which has found the stream full, and waits
+	p.want(t, "close the port")
 	p.handler.Writable(end{pipe: p})
-	p.want(t, "write three", "close")
+	p.want(t, "write twothree", "close")
 }
 
 // TestWriteAfterTheEnd fails the write that follows each turn: a later one says so, and the service stops writing.

@@ -139,7 +139,7 @@ func testsBelow(s *State, dir string) (names []string, err error) {
 			return within(dir, err)
 		case d.IsDir() && name != "." && strings.HasPrefix(d.Name(), "."):
 			return fs.SkipDir
-		case !d.IsDir() && strings.HasSuffix(name, unit.Suffix):
+		case (d.Type().IsRegular() || d.Type()&fs.ModeSymlink != 0) && strings.HasSuffix(name, unit.Suffix):
 			names = append(names, path.Join(dir, name))
 		}
 		return nil

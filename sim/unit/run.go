@@ -90,6 +90,18 @@ func (w *world) run(body func(*starlark.Thread, starlark.StringDict) error) {
 			w.hang(w.endless(outcome))
 		}
 	}
+	w.settle()
+}
+
+// settleSteps bounds what still runs when a test has returned: services may send to themselves without end.
+const settleSteps = 10_000
+
+// settle lets run what was due when the test returned: forks that had not begun may hold an assertion that fails.
+func (w *world) settle() {
+	if w.failure == nil {
+		limit := w.step.Steps() + settleSteps
+		w.step.Run(w.step.Now(), func() bool { return w.failure != nil || w.step.Steps() >= limit })
+	}
 }
 
 func (w *world) over() bool { return w.done || w.failure != nil }
