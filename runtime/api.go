@@ -311,7 +311,12 @@ func (co *coroutine) query(name string, timeout time.Duration) (starlark.Value, 
 	}
 	id := co.svc.addWait(otherWait, co, nil, co.deadlineFor(timeout))
 	n.mu.Lock()
-	n.queries[name] = append(n.queries[name], waitRef{co.svc, id})
+	waiting := n.queries[name]
+	if waiting == nil {
+		waiting = new(line[waitRef, struct{}])
+		n.queries[name] = waiting
+	}
+	waiting.add(waitRef{co.svc, id}, struct{}{})
 	n.mu.Unlock()
 	defer n.forgetQuery(name, waitRef{co.svc, id})
 	if s := n.lookup(name); s != nil { // registered in between

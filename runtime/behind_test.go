@@ -29,7 +29,7 @@ func (o *owner) Handle(ctx *Context, _ string, args starlark.Tuple, _ []starlark
 	if o.owner != nil {
 		id := co.svc.addWait(behindWait, co, nil, 0)
 		o.queued = append(o.queued, id)
-		co.waiting.behind = o.owner
+		co.waiting.behind = &o.owner
 		if _, err := co.block("own", ""); err != nil {
 			return nil, err
 		}

@@ -171,8 +171,8 @@ func FuzzWatches(f *testing.F) {
 		deliver(1 << 20)
 		for i, s := range services {
 			var got []uint64
-			for _, m := range s.watchers {
-				got = append(got, m.session)
+			for to := range s.watchers.all() {
+				got = append(got, to.session)
 			}
 			if want := slices.Sorted(maps.Keys(watched[i])); !slices.Equal(got, want) {
 				t.Errorf("service %d is watched by the sessions %v, want %v", i, got, want)

@@ -17,12 +17,11 @@ type criticalSection struct {
 	owner   *coroutine // nil if it is free
 	depth   int        // how often the owner entered
 	inside  string     // what the owner runs
-	waiting []sectionWait
+	waiting line[waitID, sectionWait]
 }
 
 type sectionWait struct {
 	co   *coroutine
-	id   waitID
 	what string
 }
 
@@ -47,7 +46,7 @@ func (q *criticalSection) Attr(name string) (starlark.Value, error) {
 	case "held":
 		return starlark.Bool(q.owner != nil), nil
 	case "waiting":
-		return starlark.MakeInt(len(q.waiting)), nil
+		return starlark.MakeInt(q.waiting.len()), nil
 	}
 	return nil, nil
 }
@@ -91,8 +90,8 @@ func (q *criticalSection) enter(co *coroutine, what string, deadline sched.Time)
 		return fmt.Errorf("queue: deadlock: %s", strings.Join(circle, ", "))
 	}
 	id := q.svc.addWait(behindWait, co, nil, deadline)
-	co.waiting.behind = q.owner
-	q.waiting = append(q.waiting, sectionWait{co, id, what})
+	co.waiting.behind = &q.owner
+	q.waiting.add(id, sectionWait{co, what})
 	co.section = q
 	v, err := co.block("queue", q.inside)
 	co.section = nil
@@ -102,7 +101,7 @@ func (q *criticalSection) enter(co *coroutine, what string, deadline sched.Time)
 	if q.owner == co { // it was, but the coroutine has been cancelled since
 		q.leave(co)
 	} else {
-		q.forget(id)
+		q.waiting.remove(id)
 	}
 	if err != nil {
 		return err
@@ -144,24 +143,15 @@ func (q *criticalSection) leave(co *coroutine) {
 		return
 	}
 	q.owner = nil
-	for len(q.waiting) > 0 && q.owner == nil {
-		next := q.waiting[0]
-		q.waiting = q.waiting[1:]
-		if q.svc.wake(next.id, starlark.True, nil) {
-			q.owner, q.depth, q.inside = next.co, 1, next.what
-			next.co.section = nil // it waits no more
-		}
-	}
-	for _, w := range q.waiting {
-		w.co.waiting.behind = q.owner
-	}
-}
-
-func (q *criticalSection) forget(id waitID) {
-	for i, w := range q.waiting {
-		if w.id == id {
-			q.waiting = append(q.waiting[:i:i], q.waiting[i+1:]...)
+	for q.owner == nil {
+		id, next, ok := q.waiting.first()
+		if !ok {
 			return
+		}
+		q.waiting.remove(id)
+		if q.svc.wake(id, starlark.True, nil) {
+			q.owner, q.depth, q.inside = next.co, 1, next.what
+			next.co.section, next.co.waiting.behind = nil, nil // it waits no more
 		}
 	}
 }

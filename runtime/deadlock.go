@@ -71,7 +71,9 @@ func (s *Service) chase(now sched.Time) (again sched.Time) {
 }
 
 // follows tells whether it is known for which coroutine or service co waits.
-func (s *Service) follows(co *coroutine) bool { return co.waiting.behind != nil || s.callee(co) != nil }
+func (s *Service) follows(co *coroutine) bool {
+	return co.waiting.owner() != nil || s.callee(co) != nil
+}
 
 // pursue takes a probe that has come to co, a coroutine of this service, to whom that one waits for.
 func (s *Service) pursue(p *probe, co *coroutine) {
@@ -89,11 +91,11 @@ func (s *Service) pursue(p *probe, co *coroutine) {
 			h.stack = co.stack()
 		}
 		p.hops = append(p.hops, h)
-		if behind := co.waiting.behind; behind != nil {
-			if behind.svc != s || behind.live < 0 {
+		if owner := co.waiting.owner(); owner != nil {
+			if owner.svc != s || owner.live < 0 {
 				return
 			}
-			co = behind
+			co = owner
 			continue
 		}
 		callee, session := s.callee(co), uint64(co.waiting.call)

@@ -45,7 +45,7 @@ func (n *Node) Sharing() (topics, waits int) {
 	n.multicast.mu.Lock()
 	for _, t := range n.multicast.topics { //determinism:ok only counted
 		t.mu.Lock()
-		topics, waits = topics+1, waits+len(t.waiting)
+		topics, waits = topics+1, waits+t.waiting.len()
 		t.mu.Unlock()
 	}
 	n.multicast.mu.Unlock()
@@ -93,7 +93,7 @@ func (n *Node) Watchers(a *Address, done func(int)) {
 	gone := func() { done(-1) }
 	n.enter("watchers", func() {
 		s := n.service(a.id)
-		if s == nil || !n.system.urge(s, func() { done(len(s.watchers)) }, gone) {
+		if s == nil || !n.system.urge(s, func() { done(s.watchers.len()) }, gone) {
 			gone()
 		}
 	}, func(starlark.Value, *CallError) { gone() })

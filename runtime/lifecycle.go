@@ -299,7 +299,7 @@ func (s *Service) decline(m *message) {
 	switch {
 	case m.session == 0 || m.kind == reply:
 	case m.kind == watching:
-		s.watchers = append(s.watchers, *m)
+		s.watchers.add(replyTo{m.source, m.session}, struct{}{})
 	default:
 		m.source.answer(s.turn, m.session, nil, callErrorf(Dead, false, "%s ended before it handled %q", s.label, m.command))
 	}

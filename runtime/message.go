@@ -54,6 +54,16 @@ type caller interface {
 	name() string
 }
 
+// replyTo says who waits for an answer, under which session. The source is a service, a link or a unique launch, which can be compared.
+type replyTo struct {
+	source  caller
+	session uint64
+}
+
+func (r replyTo) answer(turn *sched.Turn, v starlark.Value, err *CallError) {
+	r.source.answer(turn, r.session, v, err)
+}
+
 // mailbox is a bounded FIFO queue with one owner. busy is the bit of [sched.Task]: "queued or running", set by the put that
 // finds it false and cleared by the owner when it finds the queue empty, both under the lock, so that no message is ever
 // left behind and no service is ever queued twice.

@@ -53,14 +53,13 @@ func reasonOf(o outcome) Reason {
 // tellWatchers tells everybody why the service has ended.
 func (s *Service) tellWatchers() {
 	why := reasonValue(s.reason)
-	for i := range s.watchers {
-		m := &s.watchers[i]
-		m.source.answer(s.turn, m.session, why, nil)
+	for to := range s.watchers.all() {
+		to.answer(s.turn, why, nil)
 	}
 	for _, l := range s.links {
 		l.peer.linkEnded(s.turn, s, s.reason, l.owns || !l.owned && s.reason.Abnormal())
 	}
-	s.watchers, s.links = nil, nil
+	s.watchers, s.links = line[replyTo, struct{}]{}, nil
 }
 
 // watch is what a service knows of another one whose end it waits for.
@@ -117,7 +116,7 @@ func (s *Service) callOff(w *watch) {
 
 // forgetWatcher takes off the list whoever wanted to hear of the end of this service; who is not in it is ignored.
 func (s *Service) forgetWatcher(who caller, session uint64) {
-	s.watchers = slices.DeleteFunc(s.watchers, func(m message) bool { return m.session == session && m.source == who })
+	s.watchers.remove(replyTo{who, session})
 }
 
 // monitor is what skynet.monitor returns.

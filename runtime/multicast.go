@@ -3,7 +3,6 @@ package runtime
 import (
 	"cmp"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,8 +32,8 @@ type channelKey struct {
 // subscribers under it. While it is held, services are posted to, and nothing else.
 type topic struct {
 	mu      sync.Mutex
-	subs    []*Subscription // in the order of their coming
-	waiting []*publication  // held up by a subscriber that must not miss any, first come first served
+	subs    line[*Subscription, struct{}]
+	waiting line[*publication, struct{}] // held up by a subscriber that must not miss any, first come first served
 }
 
 // publication is what one publish hands over.
@@ -68,7 +67,7 @@ func (m *multicasts) join(key channelKey, s *Subscription) {
 	}
 	s.topic.mu.Lock()
 	defer s.topic.mu.Unlock()
-	s.topic.subs = append(s.topic.subs, s)
+	s.topic.subs.add(s, struct{}{})
 }
 
 // tidy forgets a topic that has no subscribers any more.
@@ -77,7 +76,7 @@ func (m *multicasts) tidy(key channelKey, t *topic) {
 	defer m.mu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.subs) == 0 && m.topics[key] == t {
+	if t.subs.len() == 0 && m.topics[key] == t {
 		delete(m.topics, key)
 	}
 }
@@ -98,17 +97,17 @@ func (t *topic) change(turn *sched.Turn, f func()) {
 // settle hands over what waits, in its order, until a subscriber holds it up. A publication out of the very handler that would
 // have to make room for it, or for one before it, would wait for itself: it fails.
 func (t *topic) settle(turn *sched.Turn, slow *[]*Subscription) {
-	for len(t.waiting) > 0 {
-		i := 0
-		if t.holder() != nil {
-			i = slices.IndexFunc(t.waiting, func(p *publication) bool { return p.inside != nil && p.inside.holds() })
-			if i < 0 {
-				return
+	for {
+		p, _, ok := t.waiting.first()
+		if ok && t.holder() != nil {
+			if p, ok = t.selfish(); ok {
+				p.err = callErrorf(Overload, false, "multicast.publish: %s is full, and what its own handler publishes would wait for itself", p.inside)
 			}
-			t.waiting[i].err = callErrorf(Overload, false, "multicast.publish: %s is full, and what its own handler publishes would wait for itself", t.waiting[i].inside)
 		}
-		p := t.waiting[i]
-		t.waiting = slices.Delete(t.waiting, i, i+1)
+		if !ok {
+			return
+		}
+		t.waiting.remove(p)
 		if p.err == nil {
 			t.deliver(turn, p, slow)
 		}
@@ -119,17 +118,30 @@ func (t *topic) settle(turn *sched.Turn, slow *[]*Subscription) {
 	}
 }
 
+// selfish is the first publication that waits for the subscription in whose handler it is published.
+func (t *topic) selfish() (p *publication, ok bool) {
+	for p := range t.waiting.all() {
+		if p.inside != nil && p.inside.holds() {
+			return p, true
+		}
+	}
+	return nil, false
+}
+
 // holder is the first subscriber that holds up publications, or nil.
 func (t *topic) holder() *Subscription {
-	if i := slices.IndexFunc(t.subs, (*Subscription).holds); i >= 0 {
-		return t.subs[i]
+	for s := range t.subs.all() {
+		if s.holds() {
+			return s
+		}
 	}
 	return nil
 }
 
 // deliver puts a publication into the queues of all subscribers, none of which holds it up.
 func (t *topic) deliver(turn *sched.Turn, p *publication, slow *[]*Subscription) {
-	t.subs = slices.DeleteFunc(t.subs, func(s *Subscription) bool {
+	var ended []*Subscription
+	for s := range t.subs.all() {
 		taken, began := s.offer(turn, p.values)
 		if taken {
 			p.reached++
@@ -137,13 +149,18 @@ func (t *topic) deliver(turn *sched.Turn, p *publication, slow *[]*Subscription)
 		if began {
 			*slow = append(*slow, s)
 		}
-		return s.ended
-	})
+		if s.ended {
+			ended = append(ended, s)
+		}
+	}
+	for _, s := range ended {
+		t.subs.remove(s)
+	}
 }
 
 // give hands a publication over, or begins to wait until that is possible.
 func (t *topic) give(co *coroutine, p *publication, timeout time.Duration) (over bool) {
-	t.change(co.svc.turn, func() { t.waiting = append(t.waiting, p) })
+	t.change(co.svc.turn, func() { t.waiting.add(p, struct{}{}) })
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !p.over {
@@ -157,7 +174,7 @@ func (t *topic) giveUp(p *publication) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !p.over {
-		t.waiting = slices.DeleteFunc(t.waiting, func(other *publication) bool { return other == p })
+		t.waiting.remove(p)
 		p.err = callErrorf(Timeout, false, "multicast.publish: %s has no room in time", t.holder())
 	}
 }

@@ -108,7 +108,7 @@ type Node struct {
 
 	mu      sync.Mutex
 	unique  map[string]*uniqueLaunch
-	queries map[string][]waitRef // who waits for a name
+	queries map[string]*line[waitRef, struct{}] // who waits for a name
 
 	shared     sharedTables
 	multicast  multicasts
@@ -135,7 +135,7 @@ func NewNode(c Config) (*Node, error) {
 		name: cmp.Or(c.Name, DefaultName), named: c.Name != "", incarnation: c.Incarnation, index: c.Index,
 		sched: c.Scheduler, net: c.Network, store: c.Store, programs: c.Programs,
 		coroutines: c.Coroutines, logTo: c.Log, handlers: c.Handlers, limits: c.Limits, policy: slices.Clone(c.Policy), trace: c.Trace,
-		unique: make(map[string]*uniqueLaunch), queries: make(map[string][]waitRef),
+		unique: make(map[string]*uniqueLaunch), queries: make(map[string]*line[waitRef, struct{}]),
 	}
 	if err := n.policy.check(n.programs.restricted); err != nil {
 		return nil, fmt.Errorf("runtime: NewNode: %w", err)
@@ -209,10 +209,12 @@ func (n *Node) register(name string, s *Service) error {
 // entitle gives a service a name that it may claim, and tells those who wait for it. The node's lock is held.
 func (n *Node) entitle(s *Service, name string) {
 	s.claim(&n.names, name)
-	for _, q := range n.queries[name] {
-		q.svc.answer(nil, uint64(q.id), s.addr, nil)
+	if waiting := n.queries[name]; waiting != nil {
+		for q := range waiting.all() {
+			q.svc.answer(nil, uint64(q.id), s.addr, nil)
+		}
+		delete(n.queries, name)
 	}
-	delete(n.queries, name)
 }
 
 // mayClaim tells why a service may not have a name in a table: one has one owner at a time, a service any number of them. The node's
@@ -244,11 +246,10 @@ func (s *Service) claim(table *sync.Map, name string) {
 func (n *Node) forgetQuery(name string, q waitRef) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	left := slices.DeleteFunc(n.queries[name], func(other waitRef) bool { return other == q })
-	if len(left) > 0 {
-		n.queries[name] = left
-	} else {
-		delete(n.queries, name)
+	if waiting := n.queries[name]; waiting != nil {
+		if waiting.remove(q); waiting.len() == 0 {
+			delete(n.queries, name)
+		}
 	}
 }
 

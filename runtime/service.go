@@ -43,10 +43,10 @@ type Service struct {
 	exchanging bool                                       // its new code runs: nothing may block, nothing else runs
 	renamed    map[weak.Pointer[starlark.Function]]string // the names of functions of former code
 
-	farewells []message  // answers that wait for the service's death
-	watchers  []message  // who wants to hear of its end
-	links     []linkage  // who ends with it
-	preempted *coroutine // a handler whose slice was used up; nothing else runs before it
+	farewells []message               // answers that wait for the service's death
+	watchers  line[replyTo, struct{}] // who wants to hear of its end
+	links     []linkage               // who ends with it
+	preempted *coroutine              // a handler whose slice was used up; nothing else runs before it
 	live      []*coroutine
 	current   *coroutine // the one that runs, or ran last
 	held      int        // responses that were taken and not given
@@ -263,7 +263,7 @@ func (s *Service) handle(m *message) *coroutine {
 		}
 		return s.dispatch(m)
 	case watching:
-		s.watchers = append(s.watchers, *m)
+		s.watchers.add(replyTo{m.source, m.session}, struct{}{})
 	case start:
 		return s.begin(m)
 	case reply:

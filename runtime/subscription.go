@@ -223,7 +223,7 @@ func (s *Subscription) Cancel() (active bool) {
 	t.change(s.svc.turn, func() {
 		active = !s.ended
 		s.ended, s.cut, s.queue = true, false, nil
-		t.subs = slices.DeleteFunc(t.subs, func(other *Subscription) bool { return other == s })
+		t.subs.remove(s)
 	})
 	s.leave()
 	return active

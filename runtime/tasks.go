@@ -38,14 +38,22 @@ type waiting struct {
 	callee *Service // of the call; meaningful while call is an entry of the wait table
 	call   waitID
 
-	// behind is another coroutine of the same service, without which this one does not go on: the owner of what this one
-	// wants to own. Whoever blocks a coroutine for that gives its wait the kind behindWait and keeps this up to date; it is
-	// forgotten when the coroutine is resumed.
-	behind *coroutine
+	// behind is where the owner of what this coroutine wants to own is to be found: another coroutine of the same service, without
+	// which this one does not go on. Whoever blocks a coroutine for that gives its wait the kind behindWait; it is forgotten when the
+	// coroutine is resumed.
+	behind **coroutine
 
 	probeAt sched.Time // when to find out whether it waits in a circle
 	probes  uint8      // how often that was done
 	told    bool       // it does, and the log says so
+}
+
+// owner is the coroutine of the same service that has to go on first, nil if there is none.
+func (w *waiting) owner() *coroutine {
+	if w.behind == nil {
+		return nil
+	}
+	return *w.behind
 }
 
 // tasks lists the handlers of the service, in the order they began. It is called in a turn of the service; self is the
@@ -96,8 +104,8 @@ func (co *coroutine) task() Task {
 	if callee := s.callee(co); callee != nil {
 		t.callee, t.awaits = callee.addr.id, demand{s.addr.id, uint64(co.waiting.call)}
 	}
-	if behind := co.waiting.behind; behind != nil {
-		t.behind = behind.id
+	if owner := co.waiting.owner(); owner != nil {
+		t.behind = owner.id
 	}
 	return t
 }

@@ -2,7 +2,6 @@ package runtime
 
 import (
 	"fmt"
-	"slices"
 
 	"go.starlark.net/starlark"
 
@@ -18,7 +17,7 @@ type uniqueLaunch struct {
 	svc      *Service
 	launched bool // somebody launches it, or has; false while it is only asked for
 	ready    bool
-	waiting  []message // the start messages of those who wait
+	waiting  line[replyTo, struct{}]
 }
 
 // launchUnique answers m with the address of the script's unique service, which it launches if there is none. It returns
@@ -36,7 +35,7 @@ func (n *Node) launchUnique(turn *sched.Turn, spec launchSpec, m message) *Servi
 		m.source.answer(turn, m.session, svc.addr, nil)
 		return svc
 	}
-	u.waiting = append(u.waiting, m)
+	u.waiting.add(replyTo{m.source, m.session}, struct{}{})
 	first := !u.launched
 	u.launched = true
 	n.mu.Unlock()
@@ -59,12 +58,8 @@ func (n *Node) launchUnique(turn *sched.Turn, spec launchSpec, m message) *Servi
 func (u *uniqueLaunch) serves(caller *Service, session uint64) bool {
 	u.node.mu.Lock()
 	defer u.node.mu.Unlock()
-	for i := range u.waiting {
-		if u.waiting[i].session == session && u.waiting[i].source == caller {
-			return true
-		}
-	}
-	return false
+	_, ok := u.waiting.at[replyTo{caller, session}]
+	return ok
 }
 
 // demands are the requests for a unique service that wait for its init.
@@ -72,9 +67,9 @@ func (u *uniqueLaunch) demands() []demand {
 	u.node.mu.Lock()
 	defer u.node.mu.Unlock()
 	var all []demand
-	for i := range u.waiting {
-		if caller, ok := u.waiting[i].source.(*Service); ok {
-			all = append(all, demand{caller.addr.id, u.waiting[i].session})
+	for to := range u.waiting.all() {
+		if caller, ok := to.source.(*Service); ok {
+			all = append(all, demand{caller.addr.id, to.session})
 		}
 	}
 	return all
@@ -94,7 +89,7 @@ func (n *Node) uniqueOf(script string) *uniqueLaunch {
 func (u *uniqueLaunch) answer(turn *sched.Turn, _ uint64, v starlark.Value, err *CallError) {
 	u.node.mu.Lock()
 	waiting := u.waiting
-	u.waiting, u.ready = nil, true
+	u.waiting, u.ready = line[replyTo, struct{}]{}, true
 	if err != nil {
 		if u.node.unique[u.script] == u {
 			delete(u.node.unique, u.script)
@@ -103,8 +98,8 @@ func (u *uniqueLaunch) answer(turn *sched.Turn, _ uint64, v starlark.Value, err 
 		u.svc = v.(*Address).svc
 	}
 	u.node.mu.Unlock()
-	for _, m := range waiting {
-		m.source.answer(turn, m.session, v, err)
+	for to := range waiting.all() {
+		to.answer(turn, v, err)
 	}
 }
 
@@ -142,7 +137,7 @@ func skynetQueryService(co *coroutine, b *starlark.Builtin, args starlark.Tuple,
 	}
 	id := s.addWait(otherWait, co, nil, co.deadlineFor(timeout))
 	u = n.uniqueOf(script)
-	u.waiting = append(u.waiting, message{source: s, session: uint64(id)})
+	u.waiting.add(replyTo{s, uint64(id)}, struct{}{})
 	n.mu.Unlock()
 	v, err := co.block("queryservice", script)
 	n.stopAsking(script, s, id)
@@ -160,8 +155,8 @@ func (n *Node) stopAsking(script string, s *Service, id waitID) {
 	if u == nil || u.ready {
 		return
 	}
-	u.waiting = slices.DeleteFunc(u.waiting, func(m message) bool { return m.source == caller(s) && m.session == uint64(id) })
-	if !u.launched && len(u.waiting) == 0 {
+	u.waiting.remove(replyTo{s, uint64(id)})
+	if !u.launched && u.waiting.len() == 0 {
 		delete(n.unique, script)
 	}
 }
