@@ -28,7 +28,7 @@ type State struct {
 	// Columns is the width of the terminal behind Stderr, 0 if there is none.
 	Columns int
 
-	// Signals begins the delivery of SIGINT and SIGTERM, which end the process until it is called. The first signal asks
+	// Signals begins the delivery of SIGINT, SIGTERM and SIGHUP, which end the process until it is called. The first signal asks
 	// for an orderly end, a second one for any end.
 	Signals func() <-chan os.Signal
 
@@ -88,5 +88,9 @@ func self(args ...string) *exec.Cmd {
 func notified() <-chan os.Signal {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup asks
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more ends no node: the write fails
 	return signals
 }

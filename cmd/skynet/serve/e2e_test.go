@@ -3,6 +3,7 @@ package serve_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -139,6 +140,43 @@ func TestSecondSignal(t *testing.T) {
 	node.signal(syscall.SIGINT)
 	if got := node.exit(); got != 1 {
 		t.Errorf("exit status = %d, want 1", got)
+	}
+}
+
+// TestLogThatNobodyReads takes the reader of the log away, as a restart of the program behind a pipe does, and hangs up: the node serves
+// on, and ends in an orderly way.
+func TestLogThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	binary, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	const script = `
+def init():
+    skynet.every("1ms", log.info, "tick")
+    socket.listen("127.0.0.1:0", lambda s: socket.write(s, "hello\n"))
+`
+	main := filepath.Join(dir, "main.star")
+	if err = os.WriteFile(main, []byte(script), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log, logged, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{t: t, cmd: exec.Command(binary, "run", main), exited: make(chan struct{}), ports: map[string]string{}}
+	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, &p.stdout, logged
+	p.begin()
+	logged.Close()
+	log.Close()
+	c := connect(t, "tcp", p.ports["tcp"])
+	if got := c.read(); got != "hello" {
+		t.Errorf("line from a node whose log has no reader = %q, want %q", got, "hello")
+	}
+	p.signal(syscall.SIGHUP)
+	if got := p.exit(); got != 0 {
+		t.Errorf("exit status after SIGHUP = %d, want 0", got)
 	}
 }
 

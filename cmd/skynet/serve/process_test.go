@@ -87,6 +87,14 @@ func run(t *testing.T, args ...string) *process {
 	}
 	p := &process{t: t, cmd: exec.Command(binary, append([]string{"run"}, args...)...), exited: make(chan struct{}), ports: map[string]string{}}
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = t.TempDir(), &p.stdout, &p.log
+	p.begin()
+	return p
+}
+
+// begin starts the process and waits until it is ready.
+func (p *process) begin() {
+	t := p.t
+	t.Helper()
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +105,7 @@ func run(t *testing.T, args ...string) *process {
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("log of %v:\n%s", args, p.log.String())
+			t.Logf("log of %v:\n%s", p.cmd.Args[1:], p.log.String())
 		}
 	})
 	within(t, "ready line", func() bool {
@@ -113,7 +121,6 @@ func run(t *testing.T, args ...string) *process {
 			p.ports[name] = value
 		}
 	}
-	return p
 }
 
 // fails runs "skynet run" to its end and returns what it wrote to the standard error, and its status.
