@@ -43,10 +43,14 @@ const (
 	lastBackoff  = time.Second
 )
 
+// tellEvery is how often Options.Refused is called.
+const tellEvery = 10 * time.Second
+
 // run accepts until the listener is closed. Running out of descriptors or memory passes, so it waits and goes on.
 func (l *listener) run() {
 	defer l.net.running.Done()
 	backoff := firstBackoff
+	var told time.Time
 	for {
 		tr, err := l.source.next()
 		switch {
@@ -56,6 +60,10 @@ func (l *listener) run() {
 		case l.source.over(err):
 			return
 		default:
+			if refused := l.net.options.Refused; refused != nil && time.Since(told) >= tellEvery {
+				told = time.Now()
+				refused(l.Addr(), err)
+			}
 			l.rest(backoff)
 			backoff = min(2*backoff, lastBackoff)
 		}

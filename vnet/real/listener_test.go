@@ -2,6 +2,7 @@ package real
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"syscall"
 	"testing"
@@ -32,7 +33,8 @@ func (g greeter) Writable(vnet.Conn)               {}
 func (g greeter) Closed(_ vnet.Conn, reason error) { g.closed <- reason }
 
 func TestListenerSurvivesRunningOutOfDescriptors(t *testing.T) {
-	n := New(Options{})
+	told := make(chan string, 10)
+	n := New(Options{Refused: func(address string, err error) { told <- fmt.Sprintf("%s: %v", address, err) }})
 	defer n.Close()
 	tcp, err := listenTCP(n, "127.0.0.1:0")
 	if err != nil {
@@ -50,6 +52,9 @@ func TestListenerSurvivesRunningOutOfDescriptors(t *testing.T) {
 	}
 	if err := <-g.closed; err != nil {
 		t.Errorf("got %v, want a welcome and an orderly close", err)
+	}
+	if got, want := <-told, fmt.Sprintf("%s: accept: %v", l.Addr(), syscall.EMFILE); got != want || len(told) > 0 {
+		t.Errorf("told: got %q and %d more, want %q once", got, len(told), want)
 	}
 }
 

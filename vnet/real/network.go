@@ -24,6 +24,9 @@ type Options struct {
 	// CloseTimeout bounds how long Close goes on sending what is buffered, and then waits for the peer's end; 0
 	// means 3 s. What is not sent by then is lost and the reason of Closed is vnet.ErrTimeout.
 	CloseTimeout time.Duration
+	// Refused is told that a listener cannot accept, as when the process has no descriptor left; clients wait meanwhile. It is called
+	// by goroutines of the network, for each listener at most once in ten seconds. Nil means that nobody is told.
+	Refused func(address string, err error)
 	// Lend is called by a goroutine of the network that is about to tell a handler of bytes or a datagram, or some handlers one
 	// after the other; what it returns, unless it is nil, is called by that goroutine when the handlers have returned, with
 	// no lock held. A scheduler that runs there what they have made ready saves the wake-up of a thread. The

@@ -142,7 +142,9 @@ func open(o Options, programs *runtime.Programs) (*house, error) {
 		return nil, err
 	}
 	h.workers = workers.New(workers.Options{Threads: c.Threads, Seed: seed, Headroom: workers.Headroom})
-	h.network = &network{Network: real.New(real.Options{Lend: h.workers.Lend}), log: h.log}
+	h.network = &network{log: h.log, Network: real.New(real.Options{Lend: h.workers.Lend, Refused: func(address string, err error) {
+		h.log.Warn("connections are not accepted", "address", address, "error", err.Error())
+	}})}
 	h.node, err = runtime.NewNode(runtime.Config{
 		Name: name, Incarnation: incarnation(time.Now()), Scheduler: h.workers, Network: h.network, Store: h.store,
 		Programs: programs, Log: handler, Limits: c.Limits, Policy: c.Policy, Env: c.Env, Cluster: c.Cluster,
