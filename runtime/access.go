@@ -181,6 +181,11 @@ func (co *coroutine) mayCall(dest starlark.Value, callee *Service, err error) er
 	return nil
 }
 
+// sees tells whether the service may look into another one, as [coroutine.subject] does, without a word to the log.
+func (s *Service) sees(other *Service) bool {
+	return s.access == nil || s.ofKin(other) || other.addr.id == s.access.launcher || s.access.refusal(other) == nil
+}
+
 // mayReach is mayCall for a service of another node. Whoever may not use the module cluster reaches none.
 func (co *coroutine) mayReach(node string, to target) error {
 	s := co.svc

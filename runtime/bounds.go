@@ -21,6 +21,22 @@ func (s *Service) roomForTimer() error {
 	return nil
 }
 
+// roomForFork refuses one fork too many: while they wait to begin they take memory, too.
+func (s *Service) roomForFork() error {
+	if n := s.runq.len(); n >= s.limits.Handlers {
+		return s.exceeded("handlers that wait to run", "handlers", n, s.limits.Handlers)
+	}
+	return nil
+}
+
+// roomForMonitor refuses one monitor too many: it is a request that is answered at the end of another service.
+func (s *Service) roomForMonitor() error {
+	if n := s.waits.count[watchWait]; n >= s.limits.Calls {
+		return s.exceeded("monitors", "calls", n, s.limits.Calls)
+	}
+	return nil
+}
+
 func (s *Service) exceeded(what, limit string, n, want int) error {
 	s.count.exceeded++
 	return callErrorf(Overload, false, "%s: got %d %s and one more, want at most %d (limit %s)", s.label, n, what, want, limit)

@@ -264,6 +264,9 @@ func (c *Context) Getenv(key string) starlark.Value {
 
 // Setenv sets a key that has not been set.
 func (c *Context) Setenv(key string, v starlark.Value) error {
+	if err := c.co.mayUse("setenv"); err != nil {
+		return err
+	}
 	if err := c.co.svc.node.setenv(key, v); err != nil {
 		return fmt.Errorf("setenv: %w", err)
 	}

@@ -94,6 +94,9 @@ func skynetServices(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwa
 	}
 	var all []starlark.Value
 	for _, s := range co.svc.node.Services() {
+		if !co.svc.sees(s) {
+			continue
+		}
 		var names []starlark.Value
 		for _, name := range s.allNames() {
 			names = append(names, starlark.String(name))

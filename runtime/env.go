@@ -28,6 +28,9 @@ func skynetSetenv(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwarg
 	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "key", &key, "value", &v); err != nil {
 		return nil, err
 	}
+	if err := co.mayUse("setenv"); err != nil {
+		return nil, err
+	}
 	if err := co.svc.node.setenv(key, v); err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}

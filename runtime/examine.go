@@ -35,7 +35,7 @@ func (n *Node) Inspect(done func([]ServiceInfo, error)) {
 	}, func(_ starlark.Value, err *CallError) { done(nil, err) })
 }
 
-// survey asks all services, this one included.
+// survey asks all services that this one may look into, and itself.
 func (co *coroutine) survey() ([]ServiceInfo, error) {
 	s := co.svc
 	co.charge()
@@ -44,6 +44,7 @@ func (co *coroutine) survey() ([]ServiceInfo, error) {
 	id := s.addWait(otherWait, co, nil, co.deadlineFor(surveyTime))
 	settle := func(answer *ServiceInfo) { // in turns of this service
 		if answer != nil {
+			s.veil(answer)
 			answers = append(answers, *answer)
 		}
 		if left--; left == 0 {
@@ -51,7 +52,7 @@ func (co *coroutine) survey() ([]ServiceInfo, error) {
 		}
 	}
 	for _, other := range s.node.Services() {
-		if other == s {
+		if other == s || !s.sees(other) {
 			continue
 		}
 		asked := s.urge(other, func() {
@@ -73,6 +74,19 @@ func (co *coroutine) survey() ([]ServiceInfo, error) {
 	settle = func(*ServiceInfo) {} // whoever answers later is not heard
 	slices.SortFunc(found, func(a, b ServiceInfo) int { return cmp.Compare(a.Address.id, b.Address.id) })
 	return found, nil
+}
+
+// veil takes out of an answer whom the handlers of a service wait for, as far as this one may not look into that.
+func (s *Service) veil(answer *ServiceInfo) {
+	if s.access == nil {
+		return
+	}
+	for i := range answer.Tasks {
+		t := &answer.Tasks[i]
+		if callee := s.node.service(t.callee); t.callee != 0 && (callee == nil || !s.sees(callee)) {
+			t.Target = ""
+		}
+	}
 }
 
 // examine makes a service of this node call look in one of its turns, between two slices of a handler if one runs, and

@@ -117,6 +117,9 @@ func (s *Service) cancelNumber(by *coroutine, number uint64) (starlark.Value, er
 
 func skynetFork(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	j, err := callable(b, args, kwargs)
+	if err == nil {
+		err = co.svc.roomForFork()
+	}
 	if err != nil {
 		return nil, err
 	}

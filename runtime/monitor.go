@@ -159,6 +159,9 @@ func skynetMonitor(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwar
 		return nil, err
 	}
 	s := co.svc
+	if err := s.roomForMonitor(); err != nil {
+		return nil, err
+	}
 	return &monitor{s, s.watch(of, func(why Reason) {
 		j.args = append(starlark.Tuple{of, reasonValue(why)}, j.args...)
 		s.fork(j)
