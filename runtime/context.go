@@ -24,13 +24,13 @@ func (c *Context) Source() *Address {
 // Launch starts a service and returns its address once its init has returned. The service that launches is held to its own
 // rights.
 func (c *Context) Launch(o LaunchOptions) (*Address, error) {
-	return c.launch(o, false, c.co.launchOne)
+	return c.launch(o, false, c.co.launchOwn)
 }
 
 // LaunchLinked is [Context.Launch] of a service that is linked to this one before its first message: if one ends abnormally, so
 // does the other.
 func (c *Context) LaunchLinked(o LaunchOptions) (*Address, error) {
-	return c.launch(o, true, c.co.launchOne)
+	return c.launch(o, true, c.co.launchOwn)
 }
 
 // LaunchUnique is skynet.uniqueservice: the address of the one service of that script, which is launched if there is none. If it
@@ -39,13 +39,13 @@ func (c *Context) LaunchUnique(o LaunchOptions) (*Address, error) {
 	return c.launch(o, false, c.co.launchUnique)
 }
 
-func (c *Context) launch(o LaunchOptions, link bool, start func(launchSpec, message) *CallError) (*Address, error) {
+func (c *Context) launch(o LaunchOptions, link bool, do launching) (*Address, error) {
 	spec, err := o.spec(c.co.svc.node, c.co.svc)
 	if err != nil {
 		return nil, err
 	}
 	spec.link = link
-	return asAddress(c.co.launchBy(spec, o.Args, o.Kwargs, start))
+	return asAddress(do(spec, o.Args, o.Kwargs))
 }
 
 func asAddress(v starlark.Value, err error) (*Address, error) {

@@ -241,13 +241,28 @@ func skynetNewService(co *coroutine, b *starlark.Builtin, args starlark.Tuple, k
 	if err != nil {
 		return nil, err
 	}
-	return co.launch(b, script, args, kwargs, co.launchOne)
+	return co.launch(b, script, args, kwargs, co.launchOwn)
 }
 
-func (co *coroutine) launchOne(spec launchSpec, m message) *CallError {
-	s, err := co.svc.node.launch(co.svc.turn, spec, m)
-	co.waiting.callee = s
-	return err
+// launchOwn launches a service of one's own and waits for its address. If that is given up, it is killed: it may be in init still, and
+// nobody would know of it.
+func (co *coroutine) launchOwn(spec launchSpec, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	begun, v, err := co.launchOne(spec, args, kwargs)
+	if err != nil && begun != nil && !begun.mail.isClosed() {
+		co.svc.unlink(begun) // what is given up takes nobody along
+		begun.kill(co.svc.turn, Reason{Kind: Killed, Message: "its launch was given up"})
+	}
+	return v, err
+}
+
+// launchOne is launchOwn without the end. It also returns the service, as soon as there is one.
+func (co *coroutine) launchOne(spec launchSpec, args starlark.Tuple, kwargs []starlark.Tuple) (begun *Service, v starlark.Value, err error) {
+	v, err = co.launchBy(spec, args, kwargs, func(spec launchSpec, m message) (err *CallError) {
+		begun, err = co.svc.node.launch(co.svc.turn, spec, m)
+		co.waiting.callee = begun
+		return err
+	})
+	return begun, v, err
 }
 
 // scriptName takes the script off the arguments: the name of a handler in Go, or of a file, whose ".star" may be left out.
@@ -265,20 +280,23 @@ func (co *coroutine) scriptName(b *starlark.Builtin, args starlark.Tuple) (strin
 	return co.svc.node.canonical(script), args[1:], nil
 }
 
-// launch is launchBy with what a script writes.
-func (co *coroutine) launch(b *starlark.Builtin, script string, args starlark.Tuple, kwargs []starlark.Tuple, start func(launchSpec, message) *CallError) (starlark.Value, error) {
+// launch does a launch with what a script writes.
+func (co *coroutine) launch(b *starlark.Builtin, script string, args starlark.Tuple, kwargs []starlark.Tuple, do launching) (starlark.Value, error) {
 	s := co.svc
 	spec := launchSpec{script: script, by: s}
 	kwargs, err := spec.takeLaunch(s.node, kwargs)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", b.Name(), err)
 	}
-	v, err := co.launchBy(spec, args, kwargs, start)
+	v, err := do(spec, args, kwargs)
 	if _, failed := err.(*CallError); err != nil && !failed && err != errKilled {
 		err = fmt.Errorf("%s: %w", b.Name(), err)
 	}
 	return v, err
 }
+
+// launching is a way to launch: launchOwn or launchUnique.
+type launching func(launchSpec, starlark.Tuple, []starlark.Tuple) (starlark.Value, error)
 
 // launchBy copies the arguments of init, lets start begin the launch, and waits for the address.
 func (co *coroutine) launchBy(spec launchSpec, args starlark.Tuple, kwargs []starlark.Tuple, start func(launchSpec, message) *CallError) (starlark.Value, error) {
@@ -316,10 +334,12 @@ func skynetUniqueService(co *coroutine, b *starlark.Builtin, args starlark.Tuple
 	return co.launch(b, script, args, kwargs, co.launchUnique)
 }
 
-func (co *coroutine) launchUnique(spec launchSpec, m message) *CallError {
+func (co *coroutine) launchUnique(spec launchSpec, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	if spec.link {
-		return callErrorf(Remote, false, "launch %s: link: a unique service belongs to no one launcher, want skynet.link of its address", spec.script)
+		return nil, callErrorf(Remote, false, "launch %s: link: a unique service belongs to no one launcher, want skynet.link of its address", spec.script)
 	}
-	co.waiting.callee = co.svc.node.launchUnique(co.svc.turn, spec, m)
-	return nil
+	return co.launchBy(spec, args, kwargs, func(spec launchSpec, m message) *CallError {
+		co.waiting.callee = co.svc.node.launchUnique(co.svc.turn, spec, m)
+		return nil
+	})
 }

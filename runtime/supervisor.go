@@ -217,14 +217,9 @@ func (sup *supervisor) startOne(co *coroutine, c *child) error {
 			return fmt.Errorf("child %s: launch: %w", c.id, err)
 		}
 	}
-	var begun *Service
-	v, err := co.launchBy(spec, c.args, c.kwargs, func(spec launchSpec, m message) *CallError {
-		err := co.launchOne(spec, m)
-		begun = co.waiting.callee
-		return err
-	})
+	begun, v, err := co.launchOne(spec, c.args, c.kwargs)
 	if err != nil {
-		if begun != nil { // it may be in init still, and nobody would know of it
+		if begun != nil { // as in launchOwn, but the next start needs its names
 			_, _ = co.stopService(begun, co.svc.turn.Now) // the error that counts is the first
 		}
 		return fmt.Errorf("child %s: %w", c.id, err)
