@@ -205,8 +205,11 @@ func destination(b *starlark.Builtin, args starlark.Tuple) (dest starlark.Value,
 		return nil, "", nil, fmt.Errorf("%s: got %d arguments, want a destination and a command", b.Name(), len(args))
 	}
 	name, ok := args[1].(starlark.String)
-	if !ok || name == "" {
+	switch {
+	case !ok:
 		return nil, "", nil, fmt.Errorf("%s: command: got %s, want the name of a public function", b.Name(), args[1].Type())
+	case name == "":
+		return nil, "", nil, fmt.Errorf("%s: command: got an empty string, want the name of a public function", b.Name())
 	}
 	return args[0], string(name), args[2:], nil
 }
@@ -238,12 +241,16 @@ func Duration(v starlark.Value) (time.Duration, error) {
 	const limit = int64(maxDuration / time.Second)
 	switch v := v.(type) {
 	case starlark.Int:
-		if n, ok := v.Int64(); ok && n >= -limit && n <= limit {
+		if v.Sign() < 0 {
+			n, _ := v.Int64() // 0 if it is beyond, which is as long
+			return time.Duration(max(n, -limit)) * time.Second, nil
+		}
+		if n, ok := v.Int64(); ok && n <= limit {
 			return time.Duration(n) * time.Second, nil
 		}
 		return 0, fmt.Errorf("got %v seconds, want at most %d", v, limit)
 	case starlark.Float:
-		if f := math.Round(float64(v) * 1e9); math.Abs(f) <= float64(maxDuration) {
+		if f := max(math.Round(float64(v)*1e9), -float64(maxDuration)); f <= float64(maxDuration) { // not if it is no number
 			return time.Duration(f), nil
 		}
 		return 0, fmt.Errorf("got %v seconds, want at most %d", v, limit)
@@ -252,10 +259,10 @@ func Duration(v starlark.Value) (time.Duration, error) {
 		if err != nil {
 			return 0, fmt.Errorf(`got %s, want a duration such as "250ms" or a number of seconds`, v)
 		}
-		if d.Abs() > maxDuration {
+		if d > maxDuration {
 			return 0, fmt.Errorf("got %s, want at most %d seconds", v, limit)
 		}
-		return d, nil
+		return max(d, -maxDuration), nil
 	}
 	return 0, fmt.Errorf(`got %s, want a duration such as "250ms" or a number of seconds`, v.Type())
 }
@@ -448,13 +455,17 @@ func skynetWakeup(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwarg
 		return nil, err
 	}
 	woken, err := co.svc.unpark(token)
-	return starlark.Bool(woken), err
+	if err != nil {
+		return nil, fmt.Errorf("%s: token: %w", b.Name(), err)
+	}
+	return starlark.Bool(woken), nil
 }
 
 // unpark wakes up who waits for the token; false says that nobody does.
 func (s *Service) unpark(token starlark.Value) (bool, error) {
 	if s.parked == nil {
-		return false, nil
+		_, err := token.Hash()
+		return false, err
 	}
 	v, found, err := s.parked.Delete(token)
 	if err != nil || !found {

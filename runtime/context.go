@@ -225,8 +225,9 @@ func (r *Response) Reply(v starlark.Value) (bool, error) {
 // Fail answers with an error.
 func (r *Response) Fail(err error) (bool, error) { return r.r.give(nil, asCallError(err)) }
 
-// Pending tells whether the caller still waits.
-func (r *Response) Pending() bool { return !r.r.given && !r.r.over }
+// Pending tells whether the caller still waits, as far as that is known: one that gave up before its deadline, but has not ended, is not
+// known to have.
+func (r *Response) Pending() bool { return r.r.pending() }
 
 // Queue is a critical section of one service, as skynet.queue is. The zero value is free.
 type Queue struct{ section criticalSection }

@@ -68,7 +68,7 @@ func TestContextAnswers(t *testing.T) {
 		}
 		w.Want("5", "n", "puppet", "ret", 5)
 		untilNoted(w, "true <nil> true")
-		w.Want(`"wire: builtin_function_or_method cannot be sent in a message"`, "n", "puppet", "ret_function")
+		w.Want(`"builtin_function_or_method cannot be sent in a message"`, "n", "puppet", "ret_function")
 		w.Want(`((1, "x"), {"k": 1})`, "n", "puppet", "redirect", "callee", "echo", 1, "x")
 		w.Want(`"dead: no service has the name \".nobody\""`, "n", "puppet", "redirect", ".nobody", "echo")
 		later := w.Go("n", "puppet", "keep")

@@ -55,7 +55,7 @@ func TestContextFacts(t *testing.T) {
 		w.Want("True", "n", "puppet", "genid")
 		w.Want("[1]", "n", "puppet", "env")
 		w.Want(`"setenv: \"key\" is set already, to [1]"`, "n", "puppet", "setenv", 2)
-		w.Want(`"setenv: wire: builtin_function_or_method cannot be sent in a message"`, "n", "puppet", "setenv_function")
+		w.Want(`"setenv: builtin_function_or_method cannot be sent in a message"`, "n", "puppet", "setenv_function")
 	})
 }
 

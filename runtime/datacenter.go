@@ -213,6 +213,11 @@ func datacenterGet(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwar
 		return nil, err
 	}
 	path, err := pathOf(b, args)
+	if err == nil {
+		if err = checkPath(path, 0); err != nil {
+			err = fmt.Errorf("%s: %w", b.Name(), err)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

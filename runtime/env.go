@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"errors"
 	"fmt"
 
 	"go.starlark.net/starlark"
@@ -38,6 +39,9 @@ func skynetSetenv(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwarg
 }
 
 func (n *Node) setenv(key string, v starlark.Value) error {
+	if key == "" {
+		return errors.New("key: got an empty string, want a name")
+	}
 	v, err := wire.Copy(v)
 	if err != nil {
 		return err

@@ -47,6 +47,14 @@ func callErrorf(k Kind, maybe bool, format string, args ...any) *CallError {
 	return &CallError{Kind: k, Maybe: maybe, Message: fmt.Sprintf(format, args...)}
 }
 
+// of puts a word in front of what is wrong with its arguments. An error of a call says by itself what it is about.
+func of(word string, err error) error {
+	if _, ok := err.(*CallError); ok || err == nil {
+		return err
+	}
+	return fmt.Errorf("%s: %w", word, err)
+}
+
 // errKilled unwinds the coroutines of a service that is ending. Scripts cannot catch it.
 var errKilled = errors.New("service has ended")
 

@@ -133,7 +133,7 @@ func (co *coroutine) subject(what string, dest starlark.Value) (*Service, error)
 	}
 	s, remote, err := co.resolve(dest)
 	if err != nil {
-		return nil, err
+		return nil, of(what, err)
 	}
 	if remote != nil {
 		return nil, callErrorf(Denied, false, "%s: %s lives on another node", what, remote)

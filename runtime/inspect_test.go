@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -72,7 +73,11 @@ func TestDuration(t *testing.T) {
 		{starlark.MakeInt(3153600000), "876000h0m0s"},
 		{starlark.MakeInt(3153600001), "error: got 3153600001 seconds, want at most 3153600000"},
 		{starlark.String("876001h"), `error: got "876001h", want at most 3153600000 seconds`},
-		{starlark.String("-876001h"), `error: got "-876001h", want at most 3153600000 seconds`},
+		{starlark.String("-876001h"), "-876000h0m0s"},
+		{starlark.MakeInt(-3153600001), "-876000h0m0s"},
+		{starlark.Float(-1e300), "-876000h0m0s"},
+		{starlark.Float(math.Inf(-1)), "-876000h0m0s"},
+		{starlark.Float(math.NaN()), "error: got nan seconds, want at most 3153600000"},
 		{starlark.None, `error: got NoneType, want a duration such as "250ms" or a number of seconds`},
 	} {
 		d, err := runtime.Duration(c.in)

@@ -105,6 +105,9 @@ func (s *launchSpec) parse(node *Node, v starlark.Value) error {
 			if s.name, ok = starlark.AsString(v); !ok {
 				return fmt.Errorf("got %s, want a string", v.Type())
 			}
+			if s.name == "" {
+				return fmt.Errorf("got an empty string, want a name")
+			}
 		case "limits":
 			s.limits, err = parseLimits(v, &node.limits)
 		case "allow":

@@ -61,6 +61,9 @@ func (s *Service) initialise(co *coroutine, args starlark.Tuple, kwargs []starla
 		}
 		return nil
 	}
+	if _, ok := fn.(starlark.Callable); !ok {
+		return fmt.Errorf("%s: init: got %s, want a function", s.script.name, fn.Type())
+	}
 	began := co.thread.Steps
 	_, err = starlark.Call(co.thread, fn, args, kwargs)
 	if err != nil && co.thread.Steps == began {

@@ -175,10 +175,7 @@ func (co *coroutine) addressOf(b *starlark.Builtin, v starlark.Value) (*Address,
 	}
 	s, _, err := co.resolve(v)
 	if err != nil {
-		if _, ok := err.(*CallError); !ok {
-			err = fmt.Errorf("%s: %w", b.Name(), err)
-		}
-		return nil, err
+		return nil, of(b.Name(), err)
 	}
 	return s.addr, nil
 }
@@ -293,7 +290,7 @@ func (co *coroutine) mayEnd(verb string, dest starlark.Value) (*Service, error) 
 	s, remote, err := co.resolve(dest)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, of(verb, err)
 	case remote != nil:
 		return nil, callErrorf(Denied, false, "%s: %s lives on another node", verb, remote)
 	case n.owns(s):

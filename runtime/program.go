@@ -296,7 +296,7 @@ func (p *Programs) bound(th *starlark.Thread) {
 	th.OnMaxSteps = func(th *starlark.Thread) {
 		switch {
 		case th.Steps >= loadSteps:
-			th.Cancel("too many steps")
+			th.Cancel(fmt.Sprintf("step budget of %d for a module exceeded (endless loop?)", loadSteps))
 		case p.heavy.Load():
 			th.Cancel("memory: the node's heap is too large")
 		default:

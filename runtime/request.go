@@ -48,6 +48,11 @@ func skynetRequest(_ *coroutine, b *starlark.Builtin, args starlark.Tuple, kwarg
 	if err != nil {
 		return nil, err
 	}
+	switch dest.(type) {
+	case *Address, starlark.String:
+	default: // what cannot be there at any time is told here, not by the select
+		return nil, fmt.Errorf("%s: destination: got %s, want an address or a name", b.Name(), dest.Type())
+	}
 	return &requestValue{dest: dest, command: command, args: args, kwargs: kwargs}, nil
 }
 

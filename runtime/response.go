@@ -103,12 +103,19 @@ func (r *response) give(v starlark.Value, err *CallError) (bool, error) {
 	if r.given {
 		return false, errAnswered
 	}
+	waited := r.pending()
 	r.given = true
-	if r.over {
-		return false, nil
+	if !r.over {
+		r.finish(v, err)
 	}
-	r.finish(v, err)
-	return true, nil
+	return waited, nil
+}
+
+// pending tells whether somebody still waits, as far as that is known: a caller that has given up before its deadline, but not ended, is
+// not known to have.
+func (r *response) pending() bool {
+	caller, ok := r.source.(*Service)
+	return !r.given && !r.over && !(ok && caller.mail.isClosed())
 }
 
 // finish ends the life of a response that somebody waits for.
@@ -164,7 +171,7 @@ func (r *response) Attr(name string) (starlark.Value, error) {
 		}), nil
 	case "pending":
 		return starlark.NewBuiltin("response.pending", func(_ *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
-			return starlark.Bool(!r.given && !r.over), starlark.UnpackArgs(b.Name(), args, kwargs)
+			return starlark.Bool(r.pending()), starlark.UnpackArgs(b.Name(), args, kwargs)
 		}), nil
 	}
 	return nil, nil

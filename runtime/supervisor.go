@@ -255,7 +255,11 @@ func (sup *supervisor) ended(s *Service, c *child, addr *Address, why Reason) {
 		return // it was stopped on purpose
 	}
 	c.addr = nil
-	s.log(levelWarn, "child ended", "child", c.id, "address", addr.String(), "reason", headOf(why.String()))
+	level := levelWarn
+	if why.Kind == Stopped { // as all are when the node stops
+		level = levelInfo
+	}
+	s.log(level, "child ended", "child", c.id, "address", addr.String(), "reason", headOf(why.String()))
 	if c.restart == temporary {
 		sup.forget(c)
 	}

@@ -78,7 +78,7 @@ func (e *Error) Error() string {
 		path = path[:end] + " … " + path[len(path)-end:]
 	}
 	if path == "" {
-		return "wire: " + e.Reason
+		return e.Reason
 	}
 	return path + ": " + e.Reason
 }

@@ -99,8 +99,8 @@ func TestCopyEqualsItsOriginal(t *testing.T) {
 // TestRefused holds Copy and AppendValue to the same path and reason.
 func TestRefused(t *testing.T) {
 	for _, test := range []struct{ src, want string }{
-		{"def f(): pass\nv = f", "wire: function cannot be sent in a message"},
-		{"v = len", "wire: builtin_function_or_method cannot be sent in a message"},
+		{"def f(): pass\nv = f", "function cannot be sent in a message"},
+		{"v = len", "builtin_function_or_method cannot be sent in a message"},
 		{"v = [1, {'players': [1, 2, 3, len]}]", `[1]["players"][3]: builtin_function_or_method cannot be sent in a message`},
 		{"v = {len: 1}", ".keys()[0]: builtin_function_or_method cannot be sent in a message"},
 		{"v = {(1, 2): (len,)}", "[(1, 2)][0]: builtin_function_or_method cannot be sent in a message"},
@@ -110,10 +110,10 @@ func TestRefused(t *testing.T) {
 		{"v = frozen({1: len})", "[1]: builtin_function_or_method cannot be sent in a message"},
 		{"v = [maker(a = 1)]", "[0]: struct whose constructor is a builtin_function_or_method cannot be sent in a message"},
 		{"v = [range(3)]", "[0]: range cannot be sent in a message"},
-		{"v = []\nv.append(v)", "wire: list contains itself"},
-		{"v = []\nv.append((v,))", "wire: list contains itself"},
+		{"v = []\nv.append(v)", "list contains itself"},
+		{"v = []\nv.append((v,))", "list contains itself"},
 		{"a = {}\na['a'] = [a]\nv = [0, struct(x = a)]", `[1].x["a"]: list contains itself`},
-		{"v = list(range(30000))\nv.append(v)", "wire: list contains itself"},
+		{"v = list(range(30000))\nv.append(v)", "list contains itself"},
 		{"v = []\nfor i in range(128): v = [v]", strings.Repeat("[0]", 20) + " … " + strings.Repeat("[0]", 20) +
 			": nested deeper than 128"},
 		{"v = [0] * (1 << 20)\nv.append(1)", "[1048576]: more than 1048576 elements in one message"},
@@ -155,7 +155,7 @@ func TestRefusedArguments(t *testing.T) {
 
 func TestTooLongMessage(t *testing.T) {
 	_, err := AppendValue(nil, starlark.String(make([]byte, MaxSize)))
-	if want := "wire: message of more than 16777216 bytes"; err == nil || err.Error() != want {
+	if want := "message of more than 16777216 bytes"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	if _, err := new(Decoder).Value(make([]byte, MaxSize+1)); err == nil {
@@ -378,23 +378,23 @@ func TestMalformedBesideHugeInt(t *testing.T) {
 
 func TestMalformed(t *testing.T) {
 	for _, test := range []struct{ in, want string }{
-		{"", "wire: message ends within a value that begins at byte 0 of 0"},
-		{"\xc1", "wire: byte 0: not the beginning of a value"},
-		{"\x01\x02", "wire: 1 bytes after the end of the message"},
-		{"\xa5ab", "wire: message ends within a value that begins at byte 0 of 3"},
-		{"\x92\x01", "wire: array of 2 elements in the 1 bytes that remain"},
-		{"\xdd\xff\xff\xff\xff\x00", "wire: array of 4294967295 elements in the 1 bytes that remain"},
-		{"\xdf\x80\x00\x00\x01\x00\x00", "wire: map of 2147483649 entries in the 2 bytes that remain"},
+		{"", "message ends within a value that begins at byte 0 of 0"},
+		{"\xc1", "byte 0: not the beginning of a value"},
+		{"\x01\x02", "1 bytes after the end of the message"},
+		{"\xa5ab", "message ends within a value that begins at byte 0 of 3"},
+		{"\x92\x01", "array of 2 elements in the 1 bytes that remain"},
+		{"\xdd\xff\xff\xff\xff\x00", "array of 4294967295 elements in the 1 bytes that remain"},
+		{"\xdf\x80\x00\x00\x01\x00\x00", "map of 2147483649 entries in the 2 bytes that remain"},
 		{"\x82\xa1a\x01\xa1a\x02", `.keys()[1]: key "a" occurs twice`},
 		{"\x81\x90\x01", ".keys()[0]: unhashable type: list"},
 		{"\x93\xd4\x02s\x01\x01", "[1]: element 1 occurs twice"},
-		{"\x91\xd4\x02x", "wire: unknown kind of array 'x'"},
+		{"\x91\xd4\x02x", "unknown kind of array 'x'"},
 		{"\x92\xd4\x02r\xa1s", ""},
-		{"\x96\xd4\x02r\xa1s\xa1b\x01\xa1a\x02", `wire: field "a" after "b", want ascending names`},
-		{"\x93\xd4\x02r\xa1s\xa1b", "wire: struct in an array of 2, want its constructor and pairs"},
-		{"\xd4\x02t", "wire: byte 0: unknown extension type 2"},
-		{"\xd4\x01\x00", "wire: big int in 1 bytes, want a sign and at least 8 bytes without leading zeros"},
-		{"\xc9\xff\xff\xff\xff\x01", "wire: message ends within a value that begins at byte 0 of 6"},
+		{"\x96\xd4\x02r\xa1s\xa1b\x01\xa1a\x02", `field "a" after "b", want ascending names`},
+		{"\x93\xd4\x02r\xa1s\xa1b", "struct in an array of 2, want its constructor and pairs"},
+		{"\xd4\x02t", "byte 0: unknown extension type 2"},
+		{"\xd4\x01\x00", "big int in 1 bytes, want a sign and at least 8 bytes without leading zeros"},
+		{"\xc9\xff\xff\xff\xff\x01", "message ends within a value that begins at byte 0 of 6"},
 		{strings.Repeat("\x91", 129) + "\x01", strings.Repeat("[0]", 20) + " … " + strings.Repeat("[0]", 20) + ": nested deeper than 128"},
 	} {
 		_, err := new(Decoder).Value([]byte(test.in))
@@ -403,7 +403,7 @@ func TestMalformed(t *testing.T) {
 		}
 	}
 	for _, test := range []struct{ in, want string }{
-		{"\x93\x90\x80\x01", "wire: arguments in an array of 3, want 2"},
+		{"\x93\x90\x80\x01", "arguments in an array of 3, want 2"},
 		{"\x92\x91\xc1\x80", "argument 1: byte 2: not the beginning of a value"},
 		{"\x92\x90\x81\xa1k\xc1", "argument k: byte 5: not the beginning of a value"},
 	} {
