@@ -55,6 +55,8 @@ type cluster struct {
 	beating  bool           // the next beat is set
 	exported sync.Map       // name -> *Service, for other nodes only
 	listener vnet.Listener
+
+	strangers refusals // streams that ended before their node had said who it is
 }
 
 // peer is the way to one other node.

@@ -310,6 +310,15 @@ def say(address, text):
 			w.Want("None", "c", "intruder", "say", "b:7000", garbage)
 		}
 		w.Logged("b", "WARN", "link lost", "reason=link: ")
+		lost := 0
+		for _, line := range w.Logs("b") {
+			if strings.Contains(line.Text, "link lost") {
+				lost++
+			}
+		}
+		if lost > 2 {
+			t.Errorf("log: got %d lines about strangers within a moment, want one a second", lost)
+		}
 		w.Want("1", "a", "caller", "call", "b", "callee", "one", 1)
 	})
 }

@@ -47,11 +47,21 @@ type clusterLink struct {
 	notified bool
 }
 
-// refusals is what the log is told of messages of the other node that were refused and that want no reply: no more than one line each
-// tellEvery, or the other node could fill it.
+// refusals is what the log is told of what comes from outside and was refused: no more than one line each tellEvery, or whoever sends
+// it could fill the log.
 type refusals struct {
 	next   sched.Time // when one may be told again
 	untold int
+}
+
+// mayTell tells whether one may be told now; else it counts it.
+func (r *refusals) mayTell(now sched.Time) bool {
+	if now < r.next {
+		r.untold++
+		return false
+	}
+	r.next = now.Add(tellEvery)
+	return true
 }
 
 // errPeerClosed is why a link is lost when the other node closes it in an orderly way.
@@ -311,14 +321,12 @@ func (l *clusterLink) serve(e link.Request) {
 // tellRefused logs that a message was refused that wants no reply, and how many were since the last time.
 func (l *clusterLink) tellRefused(e link.Request, err error) {
 	r := &l.refused
-	now := l.cluster.now()
-	if now < r.next {
-		r.untold++
+	if !r.mayTell(l.cluster.now()) {
 		return
 	}
 	l.cluster.node.log(levelWarn, "message from another node refused", "trace", TraceID(e.Trace), "from", l.remote, "command", e.Command,
 		"untold", r.untold, "error", headOf(err.Error()))
-	r.next, r.untold = now.Add(tellEvery), 0
+	r.untold = 0
 }
 
 // unwatch takes back a request to watch a service, behind which it arrives at the service. It comes too late if the service has
@@ -431,12 +439,17 @@ func (l *clusterLink) drop(reason error) {
 			p.retryAt = c.now().Add(p.backoff)
 		}
 	}
-	if l.ready || l.peer == nil {
+	if l.ready || l.peer == nil && c.strangers.mayTell(c.now()) {
 		level := levelWarn
 		if reason == errPeerClosed {
 			level = levelInfo
 		}
-		c.node.log(level, "link lost", "peer", where, "remote", l.conn.RemoteAddr(), "reason", reason.Error())
+		attrs := []any{"peer", where, "remote", l.conn.RemoteAddr(), "reason", reason.Error()}
+		if n := c.strangers.untold; n > 0 && !l.ready {
+			attrs = append(attrs, "untold", n)
+			c.strangers.untold = 0
+		}
+		c.node.log(level, "link lost", attrs...)
 	}
 	if n := l.refused.untold; n > 0 {
 		c.node.log(levelWarn, "messages from another node refused", "from", l.remote, "untold", n)

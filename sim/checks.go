@@ -271,7 +271,7 @@ func (j *judge) linearizable(i int, r *CheckResult, h history.History) {
 	case check.Violated:
 		r.Verdict, r.Message = Failed, fmt.Sprintf("the history of %d operations is not linearizable%s", v.Operations, where)
 	case check.Undecided:
-		r.Verdict, r.Message = Unknown, fmt.Sprintf("undecided after %d states%s", v.States, where)
+		r.Verdict, r.Message = Unknown, fmt.Sprintf("undecided after %d states%s; linearizable(states = …) allows more", v.States, where)
 	default:
 		r.Verdict, r.Message, r.Mistake = Failed, v.Err.Error(), true
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/spf13/pflag"
 )
@@ -87,6 +88,9 @@ func (o *simOptions) finish(flags *pflag.FlagSet, operands []string) error {
 	}
 	if o.single {
 		o.first, o.count = o.seed, 1
+	}
+	if o.count-1 > math.MaxInt64-o.first {
+		return &usageError{msg: fmt.Sprintf("got %d seeds from %d, want none above %d, the largest there is", o.count, o.first, math.MaxInt64)}
 	}
 	return nil
 }

@@ -83,7 +83,7 @@ func (x *simulation) head(b *strings.Builder) {
 	if ms := uint64(x.wall.Milliseconds()); ms > 0 {
 		fmt.Fprintf(b, " (%s seeds/s, %s steps/s)", short(sum.Seeds*1000/ms), short(sum.Steps*1000/ms))
 	}
-	fmt.Fprintf(b, "; %d seeds run twice, with equal traces\n", sum.Twice)
+	fmt.Fprintf(b, "; %s run twice, with equal traces\n", counted(int(sum.Twice), "seed"))
 }
 
 // verdicts are the checks of one run, with what they found.
@@ -138,11 +138,14 @@ func (x *simulation) checks(b *strings.Builder) {
 	table(b, func(w *tabwriter.Writer) {
 		fmt.Fprint(w, "  check\tkind\tok\tfailed\tunknown\n")
 		for _, c := range x.sum.Checks {
+			if c.Kind != "sometimes" {
+				fmt.Fprintf(w, "  %s\t%s\t%d\t%d\t%d\n", c.Name, c.Kind, c.OK, c.Failed, c.Unknown)
+			}
+		}
+		for _, c := range x.sum.Checks { // last, or they would part the columns
 			if c.Kind == "sometimes" {
 				fmt.Fprintf(w, "  %s\t%s\treached by %d of %d seeds\n", c.Name, c.Kind, c.OK, x.sum.Seeds)
-				continue
 			}
-			fmt.Fprintf(w, "  %s\t%s\t%d\t%d\t%d\n", c.Name, c.Kind, c.OK, c.Failed, c.Unknown)
 		}
 	})
 }

@@ -20,6 +20,18 @@ type scripts struct {
 	shipped fs.FS // nil has none
 }
 
+// check refuses a path with what is no directory: what is to be found there would be missed much later.
+func (s *scripts) check() error {
+	for _, dir := range s.path {
+		if at, err := os.Stat(dir); err != nil {
+			return fmt.Errorf("path: %w", err)
+		} else if !at.IsDir() {
+			return fmt.Errorf("path: got %s, which is no directory", dir)
+		}
+	}
+	return nil
+}
+
 // read returns the text of a script. Names stay below the directories: "..", an absolute path and the like are refused.
 func (s *scripts) read(name string) ([]byte, error) {
 	var places []string

@@ -79,6 +79,9 @@ func (r Ready) String() string {
 // [ErrAborted] after a second signal.
 func Run(o Options) error {
 	scripts := &scripts{main: o.Main, path: o.Config.Path, shipped: o.Shipped}
+	if err := scripts.check(); err != nil {
+		return &StartError{Err: err}
+	}
 	programs := runtime.NewPrograms(scripts.read)
 	if err := programs.Check(o.Main); err != nil {
 		return diagnose(err, programs)

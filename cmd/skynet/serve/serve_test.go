@@ -229,7 +229,7 @@ func TestScriptsAreFound(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			main := []string{"main.star", `load("` + c.load + `", "where")` + "\nlog.info('loaded', where = where)\n"}
+			main := []string{"main.star", `load("` + c.load + `", "where")` + "\nlog.info('loaded', where = where)\n", "lib/other.star", ""}
 			signals, ready, ended, log := begin(t, "path = ['DIR/lib']\nlog = {'format': 'json'}", append(main, c.files...)...)
 			select {
 			case <-ready:
