@@ -148,7 +148,7 @@ func ownManual() []scenario.Word {
 		},
 		{
 			Name: "check stuck", Section: secOwn, Signature: "stuck",
-			Text: "Fails when clients wait and nothing can happen any more. It says who waits for whom.", Example: example,
+			Text: "Fails when clients wait and nothing can happen any more. It says who waits for whom. Where nodes have links to one another or timers, something can always happen: then it is the limit that ends the run, and says the same.", Example: example,
 		},
 		{
 			Name: "check limit", Section: secOwn, Signature: "limit",

@@ -1,7 +1,7 @@
 // Package diag turns the error of loading or running a Starlark script into a diagnostic that a person can act on:
 // where it happened, the source line with a caret, how the script got there, and what was probably meant.
 //
-//	main.star:7:11: skynet struct has no .cal attribute
+//	main.star:7:11: module has no .cal field or method
 //	   7 |     skynet.cal(".counter", "incr")
 //	     |           ^
 //	hint: did you mean skynet.call?

@@ -55,7 +55,7 @@ func worldWords() []Word {
 		{"w.nodes", secWorld, `w.nodes(name, count = 1, main, args = None, disk = disk(), speed = 100, cores = 1, config = {})`,
 			"Creates the nodes name1 to nameN and returns their names. main is the script of the node's first service, relative to this file. " +
 				"args are passed to its init: a dict by keyword, a list by position. speed is in percent of the normal processor.",
-			`w.nodes("m", 2, main = "kv_node.star", args = {"peers": 2}, disk = disk(lose_unsynced = True), speed = 50)`},
+			`w.nodes("m", 2, main = "node.star", args = {"peers": 2}, disk = disk(lose_unsynced = True), speed = 50)`},
 		{"w.clients", secWorld, `w.clients(name, count = 1, service = ".main", nodes = "*", timeout = "2s", pick = "random")`,
 			"Creates the clients name1 to nameN and returns their names. Their operations are calls of the service registered under that name on one of the nodes; " +
 				`pick = "sticky" keeps to one node until an operation on it fails, "random" draws one for each. An operation without an answer ` +
@@ -203,7 +203,7 @@ A scenario is one Starlark file that reads world, work, trouble, verdict:
 """A key-value store under partitions and crashes."""
 
 def world(w):                                # who exists
-    w.nodes("n", 3, main = "kv_node.star", disk = disk(lose_unsynced = True))
+    w.nodes("n", 3, main = "node.star", disk = disk(lose_unsynced = True))
     w.net(latency = lognormal("2ms", p99 = "30ms"), loss = 0.005)
     return w.clients("c", 5)
 
@@ -231,6 +231,9 @@ names them. Loaded names become globals of the loading file, so a scenario can l
 **Quantities.** A duration is a text such as "250ms" or a number of seconds; a probability a number from 0 to 1 or a percentage such
 as "0.5%"; a size a number of bytes or a text such as "64KiB". Where a value is drawn for each use, "0.2s..3s" is a range.
 Everything is rounded to whole nanoseconds, parts per million and bytes.
+
+**Addresses.** A node's host is its name: where a service of node n1 listens at port 7900, of whatever host, clients and other nodes
+reach it with socket.open("n1:7900"). The links between the nodes take port 7000.
 
 **Nodes.** Where a fault strikes is a name ("n1"), a pattern ("n*"), a list of names, or a selector that chooses anew at each strike.
 Selectors choose among all nodes, or, called with a pattern, among the nodes and clients that match it.
