@@ -43,10 +43,9 @@ type Service struct {
 	exchanging bool                                       // its new code runs: nothing may block, nothing else runs
 	renamed    map[weak.Pointer[starlark.Function]]string // the names of functions of former code
 
-	farewells []message               // answers that wait for the service's death
-	watchers  line[replyTo, struct{}] // who wants to hear of its end
-	links     []linkage               // who ends with it
-	preempted *coroutine              // a handler whose slice was used up; nothing else runs before it
+	farewells []message  // answers that wait for the service's death
+	links     []linkage  // who ends with it
+	preempted *coroutine // a handler whose slice was used up; nothing else runs before it
 	live      []*coroutine
 	current   *coroutine // the one that runs, or ran last
 	held      int        // responses that were taken and not given
@@ -69,8 +68,9 @@ type Service struct {
 	access *access                 // what it is held to; nil: it may do everything
 	known  atomic.Pointer[[]claim] // the names as of now, for everybody to read; at the end the last ones
 
-	meter       *meter   // nil unless the processor or memory is limited
-	globalNames []string // sorted, once they are needed
+	meter       *meter                  // nil unless the processor or memory is limited
+	globalNames []string                // sorted, once they are needed
+	watchers    line[replyTo, struct{}] // who wants to hear of its end
 
 	// Guarded by node.mu.
 	names []claim // append-only: known shares its array

@@ -244,23 +244,21 @@ func (k *socket) write(co *coroutine, b *starlark.Builtin, timeout time.Duration
 	if k.writer != 0 {
 		return nil, fmt.Errorf("%s: another coroutine is writing this socket", b.Name())
 	}
-	if k.isFull() {
-		if err := k.awaitRoom(co, b, timeout); err != nil {
-			return nil, err
+	sent, full := k.put(data)
+	if full {
+		deadline := deadlineAfter(co, cmp.Or(timeout, co.svc.limits.Call))
+		for ; full; sent, full = k.put(data) {
+			if err := k.awaitRoom(co, b, deadline); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return starlark.Bool(!k.shut && k.put(data)), nil
-}
-
-func (k *socket) isFull() bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.full && !k.closed
+	return starlark.Bool(sent), nil
 }
 
 // awaitRoom blocks until the peer has taken enough of what was written, or the stream is gone.
-func (k *socket) awaitRoom(co *coroutine, b *starlark.Builtin, timeout time.Duration) error {
-	k.writer = co.svc.addWait(otherWait, co, nil, deadlineAfter(co, cmp.Or(timeout, co.svc.limits.Call)))
+func (k *socket) awaitRoom(co *coroutine, b *starlark.Builtin, deadline sched.Time) error {
+	k.writer = co.svc.addWait(otherWait, co, nil, deadline)
 	v, err := co.block("write", k.String())
 	k.writer = 0
 	if err == nil && v != starlark.True {
@@ -272,12 +270,16 @@ func (k *socket) awaitRoom(co *coroutine, b *starlark.Builtin, timeout time.Dura
 // maxPending is how much of a turn's output waits for the end of the turn.
 const maxPending = 16 << 10
 
-// put adds data to what is sent after this turn, or sends all of it now if it is much. It is not sent if the stream is gone.
-func (k *socket) put(data string) (sent bool) {
+// put adds data to what is sent after this turn, or sends all of it now if it is much. It is not sent if the stream is gone; full says
+// that it is not because the network has more than enough.
+func (k *socket) put(data string) (sent, full bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.closed || k.gone {
-		return false
+	switch {
+	case k.closed || k.gone || k.shut:
+		return false, false
+	case k.full:
+		return false, true
 	}
 	k.out = append(k.out, data...)
 	k.later()
@@ -286,7 +288,7 @@ func (k *socket) put(data string) (sent bool) {
 		k.flush()
 		k.mu.Lock()
 	}
-	return true
+	return true, false
 }
 
 // later has the socket flushed after this turn; the lock is held.
