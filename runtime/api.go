@@ -149,6 +149,7 @@ func skynetLibrary(log, state starlark.Value) *library {
 		member{"source", skynetSource},
 		member{"deadline", skynetDeadline},
 		member{"exit", skynetExit},
+		member{"abort", skynetAbort},
 		member{"kill", skynetKill},
 		member{"stop", skynetStop},
 		member{"upgrade", skynetUpgrade},

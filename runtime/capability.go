@@ -138,10 +138,10 @@ func checkPattern(p string, script bool) error {
 }
 
 // powers are what a grant restricts like a module although they are words of skynet.
-func powers() []string { return []string{"kill", "setenv", "upgrade"} }
+func powers() []string { return []string{"abort", "kill", "setenv", "upgrade"} }
 
-// Modules lists, sorted, what [Grant.Modules] may contain: the modules that reach out of a service, and the powers: "kill", to end
-// services that one has not launched, "setenv", to set what all services of the node can read, and "upgrade", to exchange the code of
+// Modules lists, sorted, what [Grant.Modules] may contain: the modules that reach out of a service, and the powers: "abort", to end
+// the node, "kill", to end services that one has not launched, "setenv", to set what all services of the node can read, and "upgrade", to exchange the code of
 // services.
 func Modules() []string { return restrictable(Predeclared()) }
 

@@ -247,7 +247,7 @@ func FuzzParseGrant(f *testing.F) {
 }
 
 func TestModules(t *testing.T) {
-	if got, want := Modules(), []string{"cluster", "datacenter", "kill", "multicast", "setenv", "shared", "socket", "store", "upgrade"}; !slices.Equal(got, want) {
+	if got, want := Modules(), []string{"abort", "cluster", "datacenter", "kill", "multicast", "setenv", "shared", "socket", "store", "upgrade"}; !slices.Equal(got, want) {
 		t.Errorf("modules: got %q, want %q: a new one that reaches out of a service is made with newLibrary, others with innerLibrary", got, want)
 	}
 	for _, name := range []string{"skynet", "log", "random"} {

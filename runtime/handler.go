@@ -96,6 +96,9 @@ func (c *Context) Register(name string) error {
 // Exit ends the service once this method has returned.
 func (c *Context) Exit() { c.co.svc.leave(Reason{Kind: Exited}) }
 
+// Abort is skynet.abort: it asks the owner of the node to end it, in order.
+func (c *Context) Abort(why string) error { return c.co.abort("abort", why) }
+
 // Rand is the service's stream of random numbers.
 func (c *Context) Rand() *sched.Stream { return c.co.svc.stream() }
 

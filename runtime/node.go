@@ -70,6 +70,10 @@ type Config struct {
 	// Cluster names the other nodes. Without it the node can still be dialled if Cluster.Listen is set.
 	Cluster Cluster
 
+	// Abort is called, at most once and in a turn of the service that asks, when a service wants the node to end (skynet.abort). It must
+	// not block; most owners call [Node.Stop]. Without it no service can ask for that.
+	Abort func(why string)
+
 	// Trace records messages in simulation; nil in production. Index is the node's index there.
 	Trace *trace.Trace
 	Index int32
@@ -117,6 +121,9 @@ type Node struct {
 	system  *Service // runs the node's own coroutines: calls from Go, draining
 	cluster *cluster
 	stopped atomic.Bool // no service is launched any more
+
+	abort   func(why string) // nil if no service can end the node
+	aborted atomic.Bool
 }
 
 // waitRef is a wait of a coroutine as somebody else keeps it, to end it by an answer.
@@ -133,6 +140,7 @@ func NewNode(c Config) (*Node, error) {
 	c.Limits = c.Limits.WithDefaults()
 	n := &Node{
 		name: cmp.Or(c.Name, DefaultName), named: c.Name != "", incarnation: c.Incarnation, index: c.Index,
+		abort: c.Abort,
 		sched: c.Scheduler, net: c.Network, store: c.Store, programs: c.Programs,
 		coroutines: c.Coroutines, logTo: c.Log, handlers: c.Handlers, limits: c.Limits, policy: slices.Clone(c.Policy), trace: c.Trace,
 		unique: make(map[string]*uniqueLaunch), queries: make(map[string]*line[waitRef, struct{}]),

@@ -2,12 +2,14 @@ package sim
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"go.starlark.net/starlark"
 
 	"skynet/runtime"
 	"skynet/runtime/config"
+	"skynet/sched"
 	"skynet/sched/stepper"
 	"skynet/sched/trace"
 	"skynet/sim/disk"
@@ -26,7 +28,12 @@ const (
 const (
 	nodeBoots uint64 = iota + 1<<32 // above what nodes use for their services
 	nodeCrashes
+	nodeExits
+	nodeRestarts
 )
+
+// restartAfter is how long a node is down that has ended itself: its process manager starts it again.
+const restartAfter = time.Second
 
 // machine is what a node or a client runs on. It outlives the node, which is a new one after each restart.
 type machine struct {
@@ -66,7 +73,11 @@ func (m *machine) boot() error {
 	w := m.world
 	m.boots++
 	m.sched = w.step.NewNode(m.index, m.name, m.model())
-	m.host = w.fabric.Host(m.index, m.name)
+	if m.host != nil {
+		m.host = m.host.Restart()
+	} else {
+		m.host = w.fabric.Host(m.index, m.name)
+	}
 	w.trace.AddText(int64(w.step.Now()), trace.Node, m.index, nodeBoots, uint64(m.boots), m.name)
 	w.diagram.node(w.step.Now(), m.index, true)
 	node, err := runtime.NewNode(m.config())
@@ -104,6 +115,7 @@ func (m *machine) config() runtime.Config {
 	}
 	c.Cluster.Listen = m.name + clusterPort
 	c.Store = &drive{machine: m, Store: m.disk.Open()}
+	c.Abort = func(string) { m.abort() }
 	c.Limits, c.Policy, c.Env = m.settings.Limits, m.settings.Policy, m.settings.Env
 	if latency := syncLatency(m.spec.Disk); latency != nil {
 		m.sched.SetOffloadLatency(latency)
@@ -154,6 +166,43 @@ func (m *machine) crash() (*virtual.Fault, int) {
 		lost = m.disk.Crash(w.step.Stream("disk", m.name, w.step.Now().String()))
 	}
 	return effects, lost
+}
+
+// abort ends the node as its process ends when a service has called skynet.abort: in order, and with its streams and store. Then it is
+// started again, unless a fault keeps the machine down.
+func (m *machine) abort() {
+	w, node := m.world, m.node
+	at := func(t sched.Time, what uint64, do func()) {
+		w.step.At(t, sched.Action{Kind: trace.Node, Node: -1, A: what, B: uint64(m.index)}, do)
+	}
+	node.Stop(m.settings.Drain, func() {
+		at(w.step.Now(), nodeExits, func() { // no turn of the node's own
+			if m.node != node {
+				return // it has crashed meanwhile
+			}
+			m.exit()
+			at(w.step.Now().Add(restartAfter), nodeRestarts, func() {
+				if m.up() || m.down > 0 {
+					return
+				}
+				if err := m.boot(); err != nil {
+					w.fail(fmt.Errorf("node %s: restart: %w", m.name, err))
+				}
+			})
+		})
+	})
+}
+
+// exit is the end of the process of a node that has stopped.
+func (m *machine) exit() {
+	w := m.world
+	w.trace.AddText(int64(w.step.Now()), trace.Node, m.index, nodeExits, uint64(m.boots), m.name)
+	w.diagram.node(w.step.Now(), m.index, false)
+	if len(m.diskFaults) == 0 {
+		_ = m.disk.Open().Sync() // only a crash makes it fail
+	}
+	_ = m.host.Close() // has no error
+	m.kill()
 }
 
 // kill ends the machine's node without a trace in the world.

@@ -307,6 +307,62 @@ verdict = checks(always("up", lambda s: len(s.nodes()) == 1))
 	}
 }
 
+// TestAbortInSimulation: a node that ends itself stops in order, is started again, and has its store as it left it.
+func TestAbortInSimulation(t *testing.T) {
+	read := func(name string) ([]byte, error) {
+		if name == "n.star" {
+			return []byte(`
+def init():
+    skynet.register(".n")
+    log.info("starts", times = store.get("starts", 0))
+    store.put("starts", store.get("starts", 0) + 1)
+def slow():
+    skynet.abort("enough")
+    skynet.sleep("100ms")
+    return "answered"
+def exit():
+    log.info("ends")
+`), nil
+		}
+		return []byte(`
+def world(w):
+    w.nodes("n", 2, main = "n.star", disk = disk(lose_unsynced = True))
+    w.clients("c", 1, service = ".n", nodes = "n1")
+def work(c):
+    for answered in [True, False, True, True]: # the second is cut off by a crash
+        c.log("heard", **{"as expected": (c.op("slow", timeout = "300ms").value == "answered") == answered})
+        c.sleep("3s" if answered else "2900ms")
+    c.sleep("1s")
+trouble = plan(at("3150ms", crash("n1", down = "500ms")), at("6500ms", crash("n1", down = "2500ms")))
+def starts(s, node):
+    return [f.times for f in s.facts("starts") if f.node == node]
+verdict = checks(
+    never("unexpected", lambda s: any([not getattr(f, "as expected") for f in s.facts("heard")])),
+    never("the other is touched", lambda s: len(starts(s, "n2")) > 1),
+    sometimes("the store is there", lambda s: starts(s, "n1")[:2] == [0, 1]),
+    # After the first end, after the crash that cuts the second off, after the crash that comes upon the third, and after the last.
+    eventually("starts", lambda s: len(starts(s, "n1")) == 5),
+    eventually("ends", lambda s: len(s.facts("ends")) == 3),
+)
+`), nil
+	}
+	s, err := sim.Load(read, "s.star")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seed := range uint64(20) {
+		first, second := run(t, s, sim.Options{Seed: seed}), run(t, s, sim.Options{Seed: seed})
+		if first.Hash != second.Hash {
+			t.Errorf("seed %d: hashes: got %x and %x, want the same", seed, first.Hash, second.Hash)
+		}
+		for _, c := range first.Checks {
+			if c.Verdict != sim.OK {
+				t.Errorf("seed %d: %s: got %s (%s), want ok; log:\n%s", seed, c.Name, c.Verdict, c.Message, strings.Join(first.Logs, "\n"))
+			}
+		}
+	}
+}
+
 // TestNoWorkAfterTheLimit: a client that is down when its time is up does not begin anew when it is back.
 func TestNoWorkAfterTheLimit(t *testing.T) {
 	s := load(t, "testdata/limit.star")

@@ -158,11 +158,11 @@ func flagMessage(err error, flags *pflag.FlagSet) string {
 // status is the exit status for what a command returned.
 func status(err error) int {
 	_, _, _, inScript := diag.Position(err)
-	usage, input, start := (*usageError)(nil), inputError{}, (*serve.StartError)(nil)
+	usage, input, start, aborted := (*usageError)(nil), inputError{}, (*serve.StartError)(nil), (*serve.AbortError)(nil)
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.Is(err, errFailed), errors.Is(err, serve.ErrAborted):
+	case errors.Is(err, errFailed), errors.Is(err, serve.ErrAborted), errors.As(err, &aborted):
 		return exitFailed
 	case errors.Is(err, errNotLoaded), errors.As(err, &usage), errors.As(err, &input), errors.As(err, &start), inScript:
 		return exitUsage

@@ -111,6 +111,7 @@ func (w *world) boot(body func(*starlark.Thread, starlark.StringDict) error) err
 	w.node, err = runtime.NewNode(runtime.Config{
 		Name: nodeName, Incarnation: 1, Scheduler: w.sched, Network: fabric.Host(0, nodeName), Store: store.Open(),
 		Programs: w.programs, Coroutines: w.pool, Log: logHandler{w}, Handlers: w.handlers, Trace: w.trace,
+		Abort: func(string) {}, // the log has it, for test.logs
 	})
 	if err != nil {
 		return err

@@ -22,6 +22,17 @@ func (e *StartError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *StartError) Unwrap() error { return e.Err }
 
+// AbortError is why a node has stopped, in order, that was not told to: a service has called skynet.abort.
+type AbortError struct{ Why string }
+
+// Error gives the reason, if the service gave one.
+func (e *AbortError) Error() string {
+	if e.Why == "" {
+		return "a service has ended the node"
+	}
+	return "a service has ended the node: " + e.Why
+}
+
 // diagnose explains an error of a script by its place, if it has one.
 func diagnose(err error, programs *runtime.Programs) *StartError {
 	e := &StartError{Err: err}

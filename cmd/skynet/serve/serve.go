@@ -76,7 +76,7 @@ func (r Ready) String() string {
 }
 
 // Run starts a node and returns when it has stopped: nil after an orderly end, a [*StartError] if it did not start,
-// [ErrAborted] after a second signal.
+// [ErrAborted] after a second signal, an [*AbortError] if a service has ended the node.
 func Run(o Options) error {
 	scripts := &scripts{main: o.Main, path: o.Config.Path, shipped: o.Shipped}
 	if err := scripts.check(); err != nil {
@@ -99,6 +99,8 @@ func Run(o Options) error {
 	h.node.Launch(o.Main, mainName, o.Config.Args, o.Config.Kwargs, func(_ *runtime.Address, err error) { started <- err })
 	drain := o.Config.Drain
 	select {
+	case why := <-h.aborted:
+		err = &AbortError{why}
 	case err = <-started:
 		if err != nil && !errors.Is(err, &runtime.CallError{Kind: runtime.Dead}) { // dead is a main service that called exit
 			err, drain = initFailed(o.Main, err, programs), 0
@@ -106,7 +108,12 @@ func Run(o Options) error {
 		}
 		err = nil
 		h.ready(o.Ready)
-		h.log.Info("stopping", "signal", (<-o.Signals).String(), "drain", drain)
+		select {
+		case why := <-h.aborted:
+			err = &AbortError{why}
+		case signal := <-o.Signals:
+			h.log.Info("stopping", "signal", signal.String(), "drain", drain)
+		}
 	case signal := <-o.Signals:
 		h.log.Info("stopping before init has returned", "signal", signal.String(), "drain", drain)
 	}
@@ -124,14 +131,15 @@ type house struct {
 	workers *workers.Workers
 	network *network
 	node    *runtime.Node
-	heap    *heapWatch // nil if the heap has no limit
+	aborted chan string // why a service wants the node to end
+	heap    *heapWatch  // nil if the heap has no limit
 }
 
 // open makes everything that stands below the services, or nothing.
 func open(o Options, programs *runtime.Programs) (*house, error) {
 	c := o.Config
 	handler := newLog(o.Log, c)
-	h := &house{log: slog.New(handler)}
+	h := &house{log: slog.New(handler), aborted: make(chan string, 1)}
 	name := "" // node=node in every line would say nothing
 	if !c.Unnamed {
 		name = c.Name
@@ -151,6 +159,7 @@ func open(o Options, programs *runtime.Programs) (*house, error) {
 	h.node, err = runtime.NewNode(runtime.Config{
 		Name: name, Incarnation: incarnation(time.Now()), Scheduler: h.workers, Network: h.network, Store: h.store,
 		Programs: programs, Log: handler, Limits: c.Limits, Policy: c.Policy, Env: c.Env, Cluster: c.Cluster,
+		Abort: func(why string) { h.aborted <- why }, // once
 	})
 	if err != nil {
 		return nil, errors.Join(err, h.close())
