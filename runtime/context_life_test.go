@@ -158,7 +158,7 @@ func contextMethods(t *testing.T) map[string]*ast.FuncDecl {
 // TestContextIsComplete wants every method of Context documented, used by a test of both worlds, and in docs/go-services.md.
 func TestContextIsComplete(t *testing.T) {
 	var tests strings.Builder
-	for _, name := range []string{"handler_test.go", "context_test.go", "context_answer_test.go", "context_life_test.go", "suspend_test.go"} {
+	for _, name := range []string{"handler_test.go", "context_test.go", "context_answer_test.go", "context_life_test.go", "suspend_test.go", "abort_test.go"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
