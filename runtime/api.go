@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	starlarkmath "go.starlark.net/lib/math"
@@ -142,7 +143,7 @@ func skynetLibrary(log, state starlark.Value) *library {
 		member{"newservice", skynetNewService},
 		member{"uniqueservice", skynetUniqueService},
 		member{"queryservice", skynetQueryService},
-		member{"register", registration((*Node).register)},
+		member{"register", registration((*Node).naming)},
 		member{"unregister", skynetUnregister},
 		member{"query", skynetQuery},
 		member{"node", skynetNode},
@@ -272,7 +273,7 @@ func Duration(v starlark.Value) (time.Duration, error) {
 func seconds(d time.Duration) starlark.Value { return starlark.Float(d.Seconds()) }
 
 // registration is skynet.register and cluster.register, which differ in who can see the name.
-func registration(register func(n *Node, name string, s *Service) error) builtin {
+func registration(how func(n *Node) (*sync.Map, func(name string, s *Service) error)) builtin {
 	return func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		var name string
 		var addr *Address
@@ -288,7 +289,8 @@ func registration(register func(n *Node, name string, s *Service) error) builtin
 		if err := co.mayRegister(name, s); err != nil {
 			return nil, err
 		}
-		if err := register(s.node, name, s); err != nil {
+		table, register := how(s.node)
+		if err := co.give(s, table, name, register); err != nil {
 			return nil, fmt.Errorf("%s: %w", b.Name(), err)
 		}
 		return starlark.None, nil
@@ -420,8 +422,8 @@ func (co *coroutine) park(token starlark.Value, timeout time.Duration) (woken bo
 		return false, fmt.Errorf("another coroutine waits for %v already", token)
 	}
 	var deadline sched.Time
-	if timeout > 0 {
-		deadline = co.now().Add(timeout)
+	if timeout != 0 {
+		deadline = co.now().Add(max(timeout, 1)) // what is over already is over at once
 	}
 	id := s.addWait(otherWait, co, nil, deadline)
 	if err := s.parked.SetKey(token, starlark.MakeUint64(uint64(id))); err != nil {
@@ -494,13 +496,18 @@ func skynetKill(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	if err != nil {
 		return nil, err
 	}
+	return starlark.None, co.kill(s)
+}
+
+// kill ends a service at once. If that is the one of this handler, the error unwinds it.
+func (co *coroutine) kill(s *Service) error {
 	why := Reason{Kind: Killed, Message: "by " + co.svc.label}
 	if s == co.svc {
 		s.end(why)
-		return nil, errKilled
+		return errKilled
 	}
 	s.kill(co.svc.turn, why)
-	return starlark.None, nil
+	return nil
 }
 
 func skynetNow(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
@@ -536,7 +543,7 @@ func skynetPcall(th *starlark.Thread, b *starlark.Builtin, args starlark.Tuple, 
 	if err == nil {
 		return newResult(true, v, starlark.None), nil
 	}
-	if co, ok := th.Local(coroutineKey).(*coroutine); !ok || co.killed || co.cancelled || co.svc.unwinding() || th.Steps >= co.stepLimit {
+	if co, ok := th.Local(coroutineKey).(*coroutine); !ok || co.cancelled || co.halted || co.svc.unwinding() || th.Steps >= co.stepLimit {
 		return nil, err
 	}
 	return newResult(false, starlark.None, newErrorValue(err)), nil

@@ -23,8 +23,8 @@ func (s *Service) roomForTimer() error {
 
 // roomForFork refuses one fork too many: while they wait to begin they take memory, too.
 func (s *Service) roomForFork() error {
-	if n := s.runq.len(); n >= s.limits.Handlers {
-		return s.exceeded("handlers that wait to run", "handlers", n, s.limits.Handlers)
+	if n := max(s.runq.jobs, len(s.live)); n >= s.limits.Handlers {
+		return s.exceeded("handlers that are suspended or wait to begin", "handlers", n, s.limits.Handlers)
 	}
 	return nil
 }

@@ -376,3 +376,8 @@ func (n *Node) export(name string, s *Service) error {
 	s.claim(&n.cluster.exported, name)
 	return nil
 }
+
+// exporting is the table of the names for other nodes, and how one is given.
+func (n *Node) exporting() (*sync.Map, func(name string, s *Service) error) {
+	return &n.cluster.exported, n.export
+}

@@ -12,7 +12,7 @@ func clusterLibrary() *library {
 		member{"call", clusterCall},
 		member{"send", clusterSend},
 		member{"request", clusterRequest},
-		member{"register", registration((*Node).export)},
+		member{"register", registration((*Node).exporting)},
 		member{"query", clusterQuery},
 		member{"nodes", clusterNodes},
 	)

@@ -61,10 +61,10 @@ func (c *Context) Query(name string, timeout time.Duration) (*Address, error) {
 // Kill ends another service of this node, given by address or name, at once.
 func (c *Context) Kill(dest starlark.Value) error {
 	s, err := c.co.mayEnd("kill", dest)
-	if err == nil {
-		s.kill(c.co.svc.turn, Reason{Kind: Killed, Message: "by " + c.co.svc.label})
+	if err != nil {
+		return err
 	}
-	return err
+	return c.co.kill(s)
 }
 
 // Stop is skynet.stop: it lets another service finish what it does until the timeout (0: the limit call) and waits for its end.
@@ -88,13 +88,19 @@ func (c *Context) Upgrade(dest starlark.Value, script string, timeout time.Durat
 	return c.co.upgrade(s, script, timeout)
 }
 
-// Monitor calls f, as a coroutine of this service, once the service of an address has ended, on whatever node it is. What it
+// Monitor calls f, as a coroutine of this service, once the service of an address has ended, on whatever node it is; nil is a service
+// that has ended. It is not held to the limit calls, as monitors of scripts are. What it
 // returns undoes it and reports whether that came in time.
 func (c *Context) Monitor(of *Address, f func(*Context, Reason)) (cancel func() bool) {
 	s := c.co.svc
-	w := s.watch(of, func(why Reason) {
+	hear := func(why Reason) {
 		s.fork(goJob("monitor", func(ctx *Context) error { f(ctx, why); return nil }))
-	})
+	}
+	if of == nil { // what Query returns when nobody has the name
+		hear(Reason{Kind: Gone, Message: "no such service"})
+		return func() bool { return false }
+	}
+	w := s.watch(of, hear)
 	return func() bool { return s.unwatch(w) }
 }
 
@@ -110,12 +116,12 @@ func (c *Context) Unlink(dest starlark.Value) (bool, error) {
 	return v == starlark.True, err
 }
 
-func (c *Context) linking(verb string, dest starlark.Value, do func(s, peer *Service) (starlark.Value, error)) (starlark.Value, error) {
+func (c *Context) linking(verb string, dest starlark.Value, do func(co *coroutine, peer *Service) (starlark.Value, error)) (starlark.Value, error) {
 	s, err := c.co.mayEnd(verb, dest)
 	if err != nil {
 		return nil, err
 	}
-	return do(c.co.svc, s)
+	return do(c.co, s)
 }
 
 // goJob is a job in Go.

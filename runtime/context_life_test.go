@@ -138,7 +138,7 @@ func TestContextUpgrade(t *testing.T) {
 func contextMethods(t *testing.T) map[string]*ast.FuncDecl {
 	t.Helper()
 	methods := make(map[string]*ast.FuncDecl)
-	for _, name := range []string{"handler.go", "context.go"} {
+	for _, name := range []string{"handler.go", "context.go", "shared.go", "datacenter.go", "multicast.go"} {
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
 		if err != nil {
 			t.Fatal(err)
@@ -158,7 +158,7 @@ func contextMethods(t *testing.T) map[string]*ast.FuncDecl {
 // TestContextIsComplete wants every method of Context documented, used by a test of both worlds, and in docs/go-services.md.
 func TestContextIsComplete(t *testing.T) {
 	var tests strings.Builder
-	for _, name := range []string{"handler_test.go", "context_test.go", "context_answer_test.go", "context_life_test.go", "suspend_test.go", "abort_test.go"} {
+	for _, name := range []string{"handler_test.go", "context_test.go", "context_answer_test.go", "context_life_test.go", "suspend_test.go", "abort_test.go", "shared_test.go", "sharing_example_test.go"} {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

@@ -55,9 +55,10 @@ type coroutine struct {
 	asked   string           // the command of that call
 	value   starlark.Value
 	err     error
-	killed  bool
 
-	cancelled bool // the thread was told to stop
+	cancelled bool // by skynet.cancel, or because its service ends: what it runs is unwound
+	lent      bool // code in Go has the thread, and may have changed it
+	halted    bool // the thread was told to stop, since it has used up its steps, or grown too large
 	guard     guard
 	seat      *seat  // where the heap watch sees the handler, nil while it does not
 	sitting   uint64 // number of the handler, for the heap watch
@@ -170,6 +171,9 @@ func (co *coroutine) run() {
 	defer func() {
 		if p := recover(); p != nil {
 			err := newPanicError(p)
+			if s := co.svc; s.waits.holds(co.wait, co) {
+				s.waits.take(co.wait) // of which it will not hear: it may have panicked before it blocked
+			}
 			co.charge()
 			co.newThread()
 			co.finish(nil, err)
@@ -186,7 +190,7 @@ func (co *coroutine) run() {
 	}
 	began := co.thread.Steps
 	v, err := starlark.Call(co.thread, j.fn, j.args, j.kwargs)
-	if err != nil && co.thread.Steps == began && !co.killed {
+	if err != nil && co.thread.Steps == began && !co.cancelled {
 		err = notBegun{misfit(j.fn, err)}
 	}
 	co.finish(v, err)
@@ -220,7 +224,7 @@ func (co *coroutine) allow(l *Limits) {
 func (co *coroutine) finish(value starlark.Value, err error) {
 	s := co.svc
 	switch {
-	case co.killed || err != nil && (s.unwinding() || errors.Is(err, errKilled)):
+	case co.cancelled || err != nil && (s.unwinding() || errors.Is(err, errKilled)):
 		if s.phase > draining {
 			s.farewell(co)
 		} else {
@@ -238,6 +242,9 @@ func (co *coroutine) finish(value starlark.Value, err error) {
 		}
 		co.answer(nil, answer)
 	case co.session != 0: // 0 after ret, response and redirect, too
+		if value == nil { // as services in Go may say that they have nothing to say
+			value = starlark.None
+		}
 		sent, err := wire.Copy(value)
 		if err != nil {
 			co.answer(nil, callErrorf(Remote, true, "%s: result of %q: %v", s.label, co.job.what, err))
@@ -261,10 +268,14 @@ func (co *coroutine) recycle() {
 		t.co, t.ended = nil, true
 	}
 	co.svc, co.job, co.source, co.deadline, co.trace = nil, job{}, nil, 0, 0
-	co.session, co.depth, co.killed, co.answered, co.sitting = 0, 0, false, false, 0
+	co.session, co.depth, co.cancelled, co.answered, co.sitting = 0, 0, false, false, 0
 	co.waiting.callee = nil
-	if co.cancelled {
-		co.cancelled = false
+	if co.lent {
+		co.lent = false
+		co.newThread()
+	}
+	if co.halted {
+		co.halted = false
 		co.thread.Uncancel()
 	}
 }
@@ -299,8 +310,8 @@ func (co *coroutine) onMaxSteps(th *starlark.Thread) {
 	co.guard.sliceEnd = min(th.Steps+co.svc.limits.Slice, co.stepLimit)
 	co.nextHook()
 	co.noteSlow()
-	if !co.yield(preempted) || co.killed {
-		co.killed, co.cancelled = true, true
+	if !co.yield(preempted) || co.cancelled {
+		co.cancelled, co.halted = true, true
 		th.Cancel(errKilled.Error())
 		return
 	}
@@ -332,8 +343,8 @@ func (co *coroutine) block(what, target string) (starlark.Value, error) {
 func (co *coroutine) unblocked(alive bool) (starlark.Value, error) {
 	v, err := co.value, co.err
 	co.value, co.err, co.what, co.target, co.asked, co.waiting.behind = nil, nil, "", "", "", nil
-	if !alive || co.killed {
-		co.killed = true
+	if !alive || co.cancelled {
+		co.cancelled = true
 		return nil, errKilled
 	}
 	co.allow(co.svc.limits)
@@ -343,7 +354,7 @@ func (co *coroutine) unblocked(alive bool) (starlark.Value, error) {
 // mayBlock tells why the coroutine may not block, nil if it may. Words that tell others something before they block ask it first.
 func (co *coroutine) mayBlock(what string) error {
 	switch {
-	case co.killed:
+	case co.cancelled:
 		return errKilled
 	case co.svc.exchanging:
 		return fmt.Errorf("%s: %w", what, errExchanging)
@@ -353,7 +364,7 @@ func (co *coroutine) mayBlock(what string) error {
 
 // abandon makes the interpreter stop at its next step: for built-ins that cannot return an error.
 func (co *coroutine) abandon() {
-	co.cancelled = true
+	co.halted = true
 	co.thread.Cancel(errKilled.Error())
 }
 
@@ -364,7 +375,7 @@ func current(th *starlark.Thread, b *starlark.Builtin) (*coroutine, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s: cannot be used while a module loads; call it from a function", b.Name())
 	}
-	if co.killed || co.svc.unwinding() {
+	if co.cancelled || co.svc.unwinding() {
 		return nil, errKilled
 	}
 	return co, nil

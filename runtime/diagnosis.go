@@ -11,7 +11,7 @@ import (
 func diagnosisWords() []member {
 	return []member{
 		{"stat", examination(func(s *Service, self *coroutine) starlark.Value { return statValue(s.running(), s.stat(self)) })},
-		{"task", examination(func(s *Service, self *coroutine) starlark.Value { return taskList(s.tasks(self)) })},
+		{"task", skynetTask},
 		{"mqlen", skynetMqlen},
 		{"info", skynetInfo},
 		{"services", skynetServices},
@@ -29,6 +29,24 @@ func examination(look func(s *Service, self *coroutine) starlark.Value) builtin 
 		}
 		return co.examine(b.Name(), dest, look)
 	}
+}
+
+// skynetTask lists the handlers of a service.
+func skynetTask(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
+	var dest starlark.Value
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "address?", &dest); err != nil {
+		return nil, err
+	}
+	var tasks []Task
+	_, err := co.examine(b.Name(), dest, func(s *Service, self *coroutine) starlark.Value {
+		tasks = s.tasks(self)
+		return starlark.None
+	})
+	if err != nil {
+		return nil, err
+	}
+	co.svc.veil(tasks) // in a turn of this service, whose rights count
+	return taskList(tasks), nil
 }
 
 // skynetMqlen is how many messages wait in a mailbox.
@@ -59,14 +77,21 @@ func skynetInfo(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs 
 	if err != nil {
 		return nil, err
 	}
-	trace := co.traceID()
+	if co.depth >= maxDepth {
+		return nil, callErrorf(Denied, false, "%s: %d calls wait for one another already (does _info ask for itself?)", b.Name(), maxDepth)
+	}
+	trace, depth := co.traceID(), co.depth+1
 	return co.interrupt(b.Name(), subject, func(answer func(starlark.Value, *CallError)) {
 		fn, ok := subject.globals["_info"].(*starlark.Function)
 		if !ok {
 			answer(starlark.None, nil)
 			return
 		}
-		subject.fork(job{fn: fn, what: "_info", trace: trace, then: func(v starlark.Value, err error) {
+		ask := func(co *coroutine) (starlark.Value, error) {
+			co.depth = depth
+			return starlark.Call(co.thread, subject.latest(fn), nil, nil)
+		}
+		subject.fork(job{native: ask, what: "_info", trace: trace, then: func(v starlark.Value, err error) {
 			answer(outcomeOf(subject, "_info", v, err))
 		}})
 	})

@@ -27,8 +27,9 @@
 //     nobody waits for any more is dropped.
 //   - Every wait of a handler ends: a call, a select, a launch and an upgrade at their deadline, which is never later than
 //     that of the request being handled; a stop at its deadline and after what the exit hook may take; a queue, a query and
-//     a wait for an address at their timeout or that deadline. Only skynet.wait without a timeout, reading without one, and
-//     a queue in a handler that nobody waits for, may last as long as the service.
+//     a wait for an address at their timeout or that deadline. Only skynet.wait and shared.wait without a timeout, reading
+//     without one, a queue in a handler that nobody waits for, and what code in Go awaits with Suspend or Offload, may last as long
+//     as the service.
 //   - Calls of a node that wait for one another in a circle are found, and logged once, within seconds; a circle of queues
 //     is an error at once.
 //   - A monitor hears of the end of its service once, with the reason, also if that has ended already, and over nodes.

@@ -77,14 +77,7 @@ func skynetUnregister(co *coroutine, b *starlark.Builtin, args starlark.Tuple, k
 	if s == nil {
 		return starlark.False, nil
 	}
-	n.names.Delete(name)
-	left := make([]claim, 0, len(s.names)) // known shares the old array
-	for _, c := range s.names {
-		if c != (claim{&n.names, name}) {
-			left = append(left, c)
-		}
-	}
-	s.names = left
-	s.known.Store(&left)
+	s.disclaim(claim{&n.names, name})
+	co.named(s, claim{&n.names, name}, false)
 	return starlark.True, nil
 }

@@ -44,7 +44,7 @@ func (co *coroutine) survey() ([]ServiceInfo, error) {
 	id := s.addWait(otherWait, co, nil, co.deadlineFor(surveyTime))
 	settle := func(answer *ServiceInfo) { // in turns of this service
 		if answer != nil {
-			s.veil(answer)
+			s.veil(answer.Tasks)
 			answers = append(answers, *answer)
 		}
 		if left--; left == 0 {
@@ -76,15 +76,25 @@ func (co *coroutine) survey() ([]ServiceInfo, error) {
 	return found, nil
 }
 
-// veil takes out of an answer whom the handlers of a service wait for, as far as this one may not look into that.
-func (s *Service) veil(answer *ServiceInfo) {
+// veil takes out of what the handlers of a service do whom they wait for, and who asked, as far as this one may not look into those.
+func (s *Service) veil(tasks []Task) {
 	if s.access == nil {
 		return
 	}
-	for i := range answer.Tasks {
-		t := &answer.Tasks[i]
-		if callee := s.node.service(t.callee); t.callee != 0 && (callee == nil || !s.sees(callee)) {
-			t.Target = ""
+	hidden := func(id uint64) bool {
+		other := s.node.service(id)
+		return other == nil || !s.sees(other)
+	}
+	for i := range tasks {
+		t := &tasks[i]
+		switch t.What {
+		case "call", "send", "stop", "query", "queryservice":
+			if hidden(t.callee) {
+				t.Target = ""
+			}
+		}
+		if t.Source != "" && (t.source == nil || hidden(t.source.id)) {
+			t.Source, t.source = "", nil
 		}
 	}
 }
@@ -112,6 +122,9 @@ func (co *coroutine) interrupt(what string, subject *Service, do func(answer fun
 	deadline := co.deadlineFor(s.limits.Call)
 	if deadline <= s.turn.Now {
 		return nil, callErrorf(Timeout, false, "%s: the deadline of the request being handled has passed", what)
+	}
+	if err := s.roomForCall(); err != nil {
+		return nil, err
 	}
 	id := s.addWait(callWait, co, nil, deadline)
 	m := message{kind: event, command: what, source: s, session: uint64(id)}

@@ -73,10 +73,10 @@ func (t *forkedTask) drop() bool {
 // unwinds. The request it handles is answered with an error.
 func (co *coroutine) cancel(other *coroutine) error {
 	if other == co {
-		co.killed = true
+		co.cancelled = true
 		return errCancelled
 	}
-	other.killed = true
+	other.cancelled = true
 	if _, waits := co.svc.waits.take(other.wait); waits { // else it is queued already
 		co.svc.runq.push(runnable{co: other})
 	}

@@ -141,7 +141,7 @@ func tooDeep(v starlark.Value) bool {
 
 // stopHandler makes the handler fail at its next step, which it cannot catch.
 func (co *coroutine) stopHandler(why string) {
-	co.cancelled = true
+	co.halted = true
 	co.svc.count.stopped++
 	co.thread.Cancel(why)
 }

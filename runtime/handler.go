@@ -30,7 +30,10 @@ func (c *Context) Self() *Address { return c.co.svc.addr }
 func (c *Context) Node() string { return c.co.svc.node.name }
 
 // Thread is the Starlark thread of this handler, on which scripts may be run; their built-ins act for this service.
-func (c *Context) Thread() *starlark.Thread { return c.co.thread }
+func (c *Context) Thread() *starlark.Thread {
+	c.co.lent = true
+	return c.co.thread
+}
 
 // Now is the node's monotonic clock.
 func (c *Context) Now() sched.Time {
@@ -61,7 +64,8 @@ func (c *Context) Sleep(d time.Duration) error {
 	return c.co.sleep(d)
 }
 
-// Fork runs f as a coroutine of its own after this handler has blocked or returned.
+// Fork runs f as a coroutine of its own after this handler has blocked or returned. It is not held to the limit handlers, as forks of
+// scripts are.
 func (c *Context) Fork(what string, f func(*Context) error) {
 	j := goJob(what, f)
 	j.trace = c.co.traceID()
@@ -90,7 +94,8 @@ func (c *Context) Register(name string) error {
 	if err := c.co.mayRegister(name, c.co.svc); err != nil {
 		return err
 	}
-	return c.co.svc.node.register(name, c.co.svc)
+	table, register := c.co.svc.node.naming()
+	return c.co.give(c.co.svc, table, name, register)
 }
 
 // Exit ends the service once this method has returned.
@@ -114,7 +119,14 @@ func (co *coroutine) offload(what string, work func() error) error {
 	s := co.svc
 	id := s.addWait(otherWait, co, nil, 0)
 	var result error
-	s.node.sched.Offload(func() { result = work() }, func() {
+	s.node.sched.Offload(func() {
+		defer func() {
+			if p := recover(); p != nil {
+				result = newPanicError(p)
+			}
+		}()
+		result = work()
+	}, func() {
 		s.run(nil, func() { s.wake(id, starlark.True, result) })
 	})
 	_, err := co.block(what, "")

@@ -92,6 +92,6 @@ func (co *coroutine) rise() {
 	for seat.state.Load() != 0 {
 		runtime.Gosched() //determinism:ok only where a heap watch is, which is in production
 	}
-	co.cancelled = true
+	co.halted = true
 	co.svc.count.stopped++
 }

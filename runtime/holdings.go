@@ -2,23 +2,20 @@ package runtime
 
 import (
 	"slices"
+	"sync"
 )
 
 // holdings is what a service has from the runtime, apart from its state, at one moment: an upgrade that fails gives back all that the
-// new code has got since.
+// new code has got since. What others have given the service meanwhile stays.
 type holdings struct {
 	svc     *Service
 	waits   []uint32 // by slot, the generation of its entry, 0 for none
-	queued  int
-	names   []claim
 	closers map[closer]bool
-	links   []linkage
 }
 
-// holdings notes what the service has. Until the end of restore nothing but the upgrade may run.
+// holdings notes what the service has, before new code runs.
 func (s *Service) holdings() *holdings {
-	h := &holdings{svc: s, queued: s.runq.len(), links: slices.Clone(s.links), closers: make(map[closer]bool, len(s.closers))}
-	h.waits = make([]uint32, s.waits.size())
+	h := &holdings{svc: s, waits: make([]uint32, s.waits.size()), closers: make(map[closer]bool, len(s.closers))}
 	for i := range h.waits {
 		if e := s.waits.slot(uint32(i)); e.used {
 			h.waits[i] = e.gen
@@ -27,15 +24,12 @@ func (s *Service) holdings() *holdings {
 	for _, c := range s.closers {
 		h.closers[c] = true
 	}
-	s.node.mu.Lock()
-	defer s.node.mu.Unlock()
-	h.names = slices.Clone(s.names)
 	return h
 }
 
-// restore ends timers, forks, monitors, links, listeners and subscriptions that are younger than h, and lets the service have the names
-// that it had, as far as they are free.
-func (h *holdings) restore() {
+// restore ends timers, forks, monitors, listeners and subscriptions that are younger than h, and undoes what the upgrade has done to
+// names and links.
+func (h *holdings) restore(up *upgrade) {
 	s := h.svc
 	for i := range s.waits.size() {
 		e := s.waits.slot(uint32(i))
@@ -47,39 +41,60 @@ func (h *holdings) restore() {
 			w.fire(outcome{dropped: true})
 		}
 	}
-	for i := s.runq.head + h.queued; i < len(s.runq.items); {
-		j := s.runq.items[i].job
-		if j == nil { // it was only woken or cancelled
-			i++
-			continue
-		}
-		s.runq.items = slices.Delete(s.runq.items, i, i+1)
-		j.drop()
-	}
+	s.runq.drop(func(j *job) bool { return j.trace == up.request.trace })
 	for _, c := range slices.Clone(s.closers) {
 		if !h.closers[c] {
 			c.close()
 		}
 	}
-	for _, l := range slices.Clone(s.links) {
-		if !slices.Contains(h.links, l) {
-			s.unlink(l.peer)
-		}
+	for _, undo := range slices.Backward(up.undo) {
+		undo()
 	}
-	s.node.mu.Lock()
-	defer s.node.mu.Unlock()
-	for _, c := range s.names {
-		if !slices.Contains(h.names, c) {
-			c.table.Delete(c.name)
-		}
+}
+
+// undo notes how to undo what a handler does to the names or links of its own service, if that is being upgraded by it.
+func (co *coroutine) undo(f func()) {
+	if s := co.svc; s.exchanging {
+		s.upgrade.undo = append(s.upgrade.undo, f)
 	}
-	had := h.names
-	s.names = nil
-	for _, c := range had {
-		if other, taken := c.table.LoadOrStore(c.name, s); !taken || other == s {
-			s.names = append(s.names, c)
-		}
+}
+
+// named is told that a handler has given a service a name that it did not have, or has taken one (has says which).
+func (co *coroutine) named(s *Service, c claim, has bool) {
+	if s != co.svc {
+		return
 	}
+	co.undo(func() {
+		s.node.mu.Lock()
+		defer s.node.mu.Unlock()
+		switch {
+		case s.gone: // it has no names any more
+		case has:
+			s.disclaim(c)
+		case s.mayClaim(c.table, c.name) == nil:
+			s.claim(c.table, c.name)
+		}
+	})
+}
+
+// disclaim takes a name from a service that has it. The node's lock is held.
+func (s *Service) disclaim(c claim) {
+	i := slices.Index(s.names, c)
+	if i < 0 {
+		return
+	}
+	c.table.Delete(c.name)
+	s.names = slices.Delete(slices.Clone(s.names), i, i+1) // known shares the old array
 	known := s.names
 	s.known.Store(&known)
+}
+
+// give gives a service a name in a table.
+func (co *coroutine) give(s *Service, table *sync.Map, name string, register func(name string, s *Service) error) error {
+	held, had := table.Load(name)
+	err := register(name, s)
+	if err == nil && !(had && held == s) {
+		co.named(s, claim{table, name}, true)
+	}
+	return err
 }

@@ -56,6 +56,9 @@ func (o *LaunchOptions) spec(n *Node, by *Service) (launchSpec, error) {
 	spec := launchSpec{script: o.Script, name: o.Name, allow: o.Allow, by: by}
 	if o.Limits != (Limits{}) {
 		limits := o.Limits.or(n.limits)
+		if err := limits.check(); err != nil {
+			return launchSpec{}, fmt.Errorf("launch %s: limits: %w", o.Script, err)
+		}
 		spec.limits = &limits
 	}
 	return spec, nil
@@ -68,6 +71,11 @@ func (n *Node) LaunchWith(o LaunchOptions, done func(*Address, error)) {
 		done(nil, err)
 		return
 	}
+	args, kwargs, err := wire.CopyArgs(o.Args, o.Kwargs)
+	if err != nil {
+		done(nil, fmt.Errorf("launch %s: %w", o.Script, err))
+		return
+	}
 	answer := func(v starlark.Value, err *CallError) {
 		if err != nil {
 			done(nil, err)
@@ -76,7 +84,7 @@ func (n *Node) LaunchWith(o LaunchOptions, done func(*Address, error)) {
 		done(v.(*Address), nil)
 	}
 	n.enter("launch of "+o.Script, func() {
-		m := message{source: goCaller(answer), session: 1, args: o.Args, body: &extras{kwargs: o.Kwargs}}
+		m := message{source: goCaller(answer), session: 1, args: args, body: &extras{kwargs: kwargs}}
 		if _, err := n.launch(n.system.turn, spec, m); err != nil {
 			done(nil, err)
 		}
@@ -197,7 +205,11 @@ func (n *Node) publish(s *Service, name string) *CallError {
 const maxLaunchDepth = 100
 
 func (n *Node) create(script string) (*Service, error) {
-	if h := n.newHandler(script); h != nil {
+	h, err := n.newHandler(script)
+	if err != nil {
+		return nil, err
+	}
+	if h != nil {
 		s := n.makeService(script, nil)
 		s.handler = h
 		return s, nil
@@ -215,14 +227,23 @@ func (n *Node) create(script string) (*Service, error) {
 }
 
 // newHandler makes a handler in Go of that name, nil if there is none. Every node has supervisors.
-func (n *Node) newHandler(script string) Handler {
-	if h, ok := n.handlers[script]; ok {
-		return h()
+func (n *Node) newHandler(script string) (h Handler, err error) {
+	factory, ok := n.handlers[script]
+	if !ok {
+		if script == supervisorScript {
+			h = new(supervisor)
+		}
+		return h, nil
 	}
-	if script == supervisorScript {
-		return new(supervisor)
+	defer func() {
+		if p := recover(); p != nil {
+			h, err = nil, fmt.Errorf("handler %s: %w", script, newPanicError(p))
+		}
+	}()
+	if h = factory(); h == nil {
+		return nil, fmt.Errorf("handler %s: its factory returned nil", script)
 	}
-	return nil
+	return h, nil
 }
 
 // isHandler tells whether a name is that of a handler in Go.
@@ -251,7 +272,7 @@ func skynetNewService(co *coroutine, b *starlark.Builtin, args starlark.Tuple, k
 // nobody would know of it.
 func (co *coroutine) launchOwn(spec launchSpec, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 	begun, v, err := co.launchOne(spec, args, kwargs)
-	if err != nil && begun != nil && !begun.mail.isClosed() {
+	if begun != nil && (errors.Is(err, errKilled) || errors.Is(err, &CallError{Kind: Timeout})) { // else that is what begun has answered
 		co.svc.unlink(begun) // what is given up takes nobody along
 		begun.kill(co.svc.turn, Reason{Kind: Killed, Message: "its launch was given up"})
 	}

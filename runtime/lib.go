@@ -37,6 +37,10 @@ func logLibrary() *library {
 func attributes(given []any) []any {
 	attrs := make([]any, 0, len(given))
 	for i := 0; i < len(given); i++ {
+		if a, ok := given[i].(slog.Attr); ok {
+			attrs = append(attrs, slog.Attr{Key: fieldName(a.Key), Value: a.Value})
+			continue
+		}
 		name, ok := given[i].(string)
 		if !ok || i+1 == len(given) {
 			attrs = append(attrs, given[i])

@@ -75,6 +75,9 @@ func (s *Service) initialise(co *coroutine, args starlark.Tuple, kwargs []starla
 // started is told how init ended.
 func (s *Service) started(co *coroutine, err error) {
 	s.starting, s.initial = false, nil
+	if err == nil && s.unwinding() { // Init of a service in Go has called Exit
+		err = errKilled
+	}
 	if err == nil {
 		co.answer(s.addr, nil)
 		s.admitDeferred()
@@ -216,7 +219,7 @@ func (s *Service) unwind() {
 	}
 	for len(s.live) > 0 {
 		co := s.live[len(s.live)-1]
-		co.killed = true
+		co.cancelled = true
 		s.resume(co)
 	}
 	for s.runq.len() > 0 { // what was woken or forked meanwhile; its coroutines are gone
@@ -284,7 +287,7 @@ func (s *Service) die() {
 		}
 		s.decline(&left[i])
 	}
-	if lost > 0 {
+	if _, crashed := s.turn.Owner.(discard); lost > 0 && !crashed { // a node without power says nothing
 		s.log(levelWarn, "messages lost: the service has ended", "count", lost, "last", last)
 	}
 	s.tellWatchers()

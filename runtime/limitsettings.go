@@ -67,6 +67,20 @@ func LimitSettings() []LimitSetting {
 	}
 }
 
+// check tells which limit has a value that makes no sense. Go code, such as tests, may go below what a setting takes.
+func (l *Limits) check() error {
+	for _, s := range LimitSettings() {
+		v := s.Get(l)
+		if n, ok := v.(starlark.Int); ok && n.Sign() > 0 {
+			continue
+		}
+		if err := s.Set(new(Limits), v); err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
 // onNode makes a setting one that only nodes have.
 func onNode(s LimitSetting) LimitSetting {
 	s.Node = true

@@ -28,8 +28,9 @@ type meter struct {
 
 	// Memory. Work counts Starlark steps, a handler as handlerWork of them.
 	due      uint64 // the work done when the next estimate is made …
-	soonest  uint64 // … or this much, if the service has taken so many bytes
+	soonest  uint64 // … or this much, if the service has taken so many bytes, or in any case if it has taken as many as it may hold
 	dueBytes uint64
+	allBytes uint64
 	weight   int64 // the last estimate
 }
 
@@ -151,12 +152,13 @@ func (c *sample) next(took time.Duration, free bool) uint32 {
 // heavy tells whether to estimate the size of the state: after some work, or earlier if large requests came.
 func (m *meter) heavy(c *counts) bool {
 	work := c.work()
-	return work >= m.due || c.bytes >= m.dueBytes && work >= m.soonest
+	return work >= m.due || c.bytes >= m.dueBytes && (work >= m.soonest || c.bytes >= m.allBytes)
 }
 
 // plan sets the next estimate.
 func (m *meter) plan(c *counts, work uint64) {
-	m.due, m.soonest, m.dueBytes = c.work()+max(minWork, work), c.work()+minWork, c.bytes+uint64(m.memory/8)
+	m.due, m.soonest = c.work()+max(minWork, work), c.work()+minWork
+	m.dueBytes, m.allBytes = c.bytes+uint64(m.memory/8), c.bytes+uint64(m.memory)
 }
 
 // weigh ends the service if its state is too large. A brief estimate that says so is not trusted; a thorough one is.
@@ -198,7 +200,7 @@ func (s *Service) weigh(scale *weigh.Scale) int64 {
 	}
 	s.mail.mu.Unlock()
 	total += int64(s.waits.size()) * waitSize
-	return total + scale.Weigh(s.state()) + s.weighLocals(scale)
+	return total + scale.Weigh(s.state()) + s.weighLocals(scale) + s.weighTimers(scale) + s.weighForks(scale)
 }
 
 // state is the values of the globals, in a fixed order.
@@ -225,9 +227,49 @@ func (s *Service) weighLocals(scale *weigh.Scale) int64 {
 	k := min(n, maxWeighed)
 	var values []starlark.Value
 	for i := range k {
-		th := s.live[i*n/k].thread
-		for depth := range min(th.CallStackDepth(), maxFrames) {
-			values = appendLocals(values, th.DebugFrame(depth))
+		co := s.live[i*n/k]
+		before := len(values)
+		for depth := range min(co.thread.CallStackDepth(), maxFrames) {
+			values = appendLocals(values, co.thread.DebugFrame(depth))
+		}
+		if len(values) == before { // it has not begun, as a fork that waits for a queue; else its arguments are among its variables
+			values = append(values, co.job.args...)
+		}
+	}
+	return scale.Weigh(values) * int64(n) / int64(k)
+}
+
+// weighTimers weighs the arguments of the pending timers.
+func (s *Service) weighTimers(scale *weigh.Scale) int64 {
+	n := s.waits.size()
+	if s.waits.count[timerWait] == 0 {
+		return 0
+	}
+	k := min(n, maxWeighed)
+	var values []starlark.Value
+	for i := range k {
+		switch w := s.waits.slot(uint32(i * n / k)); {
+		case !w.used || w.timer == nil:
+		case w.timer.more != nil:
+			values = append(values, w.timer.more.job.args...)
+		default:
+			values = append(values, w.timer.args...)
+		}
+	}
+	return scale.Weigh(values) * int64(n) / int64(k)
+}
+
+// weighForks weighs the arguments of the forks that have not begun.
+func (s *Service) weighForks(scale *weigh.Scale) int64 {
+	n := s.runq.len()
+	if n == 0 {
+		return 0
+	}
+	k := min(n, maxWeighed)
+	var values []starlark.Value
+	for i := range k {
+		if j := s.runq.items[s.runq.head+i*n/k].job; j != nil {
+			values = append(values, j.args...)
 		}
 	}
 	return scale.Weigh(values) * int64(n) / int64(k)

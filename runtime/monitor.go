@@ -237,7 +237,7 @@ func (s *Service) linkEnded(turn *sched.Turn, peer *Service, why Reason, ends bo
 }
 
 // linking is skynet.link and skynet.unlink.
-func linking(do func(s, peer *Service) (starlark.Value, error)) builtin {
+func linking(do func(co *coroutine, peer *Service) (starlark.Value, error)) builtin {
 	return func(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Value, error) {
 		var dest starlark.Value
 		if err := starlark.UnpackArgs(b.Name(), args, kwargs, "address", &dest); err != nil {
@@ -247,20 +247,24 @@ func linking(do func(s, peer *Service) (starlark.Value, error)) builtin {
 		if err != nil {
 			return nil, err
 		}
-		return do(co.svc, peer)
+		return do(co, peer)
 	}
 }
 
-func skynetLink(s, peer *Service) (starlark.Value, error) {
+func skynetLink(co *coroutine, peer *Service) (starlark.Value, error) {
+	s := co.svc
 	if peer.mail.isClosed() {
 		return nil, callErrorf(Dead, false, "%s has ended", peer.label)
 	}
-	s.link(peer)
+	if !s.linkedTo(peer) {
+		s.link(peer)
+		co.undo(func() { s.unlink(peer) })
+	}
 	return starlark.None, nil
 }
 
-func skynetUnlink(s, peer *Service) (starlark.Value, error) {
-	return starlark.Bool(s.unlink(peer)), nil
+func skynetUnlink(co *coroutine, peer *Service) (starlark.Value, error) {
+	return starlark.Bool(co.svc.unlink(peer)), nil
 }
 
 // skynetStop ends another service in an orderly way and waits until it has ended.

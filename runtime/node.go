@@ -138,6 +138,9 @@ func NewNode(c Config) (*Node, error) {
 		return nil, errors.New("runtime: NewNode: Scheduler and Programs are required")
 	}
 	c.Limits = c.Limits.WithDefaults()
+	if err := c.Limits.check(); err != nil {
+		return nil, fmt.Errorf("runtime: NewNode: limits: %w", err)
+	}
 	n := &Node{
 		name: cmp.Or(c.Name, DefaultName), named: c.Name != "", incarnation: c.Incarnation, index: c.Index,
 		abort: c.Abort,
@@ -213,6 +216,9 @@ func (n *Node) register(name string, s *Service) error {
 	n.entitle(s, name)
 	return nil
 }
+
+// naming is the table of the names on this node, and how one is given.
+func (n *Node) naming() (*sync.Map, func(name string, s *Service) error) { return &n.names, n.register }
 
 // entitle gives a service a name that it may claim, and tells those who wait for it. The node's lock is held.
 func (n *Node) entitle(s *Service, name string) {

@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"weak"
@@ -98,15 +99,38 @@ type runnable struct {
 type runQueue struct {
 	items []runnable
 	head  int
+	jobs  int // how many of them have not begun
 }
 
 func (q *runQueue) len() int { return len(q.items) - q.head }
 
-func (q *runQueue) push(r runnable) { q.items = append(q.items, r) }
+func (q *runQueue) push(r runnable) {
+	q.items = append(q.items, r)
+	if r.job != nil {
+		q.jobs++
+	}
+}
+
+// drop takes out the jobs that some function names, and tells who waits for them.
+func (q *runQueue) drop(which func(*job) bool) {
+	for i := q.head; i < len(q.items); {
+		j := q.items[i].job
+		if j == nil || !which(j) {
+			i++
+			continue
+		}
+		q.items = slices.Delete(q.items, i, i+1)
+		q.jobs--
+		j.drop()
+	}
+}
 
 func (q *runQueue) pop() runnable {
 	r := q.items[q.head]
 	q.items[q.head] = runnable{}
+	if r.job != nil {
+		q.jobs--
+	}
 	if q.head++; q.head == len(q.items) || q.head >= 64 && q.head >= len(q.items)/2 {
 		n := copy(q.items, q.items[q.head:])
 		clear(q.items[n:])

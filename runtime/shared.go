@@ -151,8 +151,8 @@ func (s Shared) Wait(name string, version int, timeout time.Duration) (int, erro
 		return now, nil
 	}
 	deadline := co.deadline
-	if timeout > 0 {
-		deadline = co.deadlineFor(timeout)
+	if timeout != 0 {
+		deadline = co.deadlineFor(max(timeout, 1))
 	}
 	w := sharedWait{waitRef{co.svc, co.svc.addWait(otherWait, co, nil, deadline)}, version}
 	t.keep(name, append(t.waiting[name], w))

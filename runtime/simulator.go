@@ -25,7 +25,7 @@ func ContextOf(th *starlark.Thread) (*Context, error) {
 	if !ok {
 		return nil, fmt.Errorf("got a thread that belongs to no service, want that of a handler")
 	}
-	if co.killed || co.svc.unwinding() {
+	if co.cancelled || co.svc.unwinding() {
 		return nil, errKilled
 	}
 	return &Context{co: co}, nil

@@ -15,7 +15,7 @@ const drainPoll = 10 * time.Millisecond
 // Stop ends the node in an orderly way: no service is launched any more and no stream accepted; what is in flight may
 // finish within the drain time; then the services end, the youngest first, and the coroutines go back. Altogether it takes the
 // drain time and the node's limit call at the most: services that have not ended by then are killed. done is called once, outside
-// of a turn of any service of the node; a second Stop does nothing. The scheduler, the network and the store are the caller's to
+// of a turn of any service of the node; a second Stop does nothing, and its done is not called. The scheduler, the network and the store are the caller's to
 // close.
 func (n *Node) Stop(drain time.Duration, done func()) {
 	n.mu.Lock() // what is published before is found below, nothing is afterwards
@@ -24,13 +24,16 @@ func (n *Node) Stop(drain time.Duration, done func()) {
 	if already {
 		return
 	}
-	n.system.run(nil, func() {
+	m := message{kind: event, body: func() {
 		drain = min(max(drain, 0), maxDuration)
 		p := &stopping{node: n, limit: drain + n.limits.Call, done: done}
 		p.drainBy = max(n.system.turn.Now.Add(drain), 1)
 		p.endBy = p.drainBy.Add(n.limits.Call)
 		p.drain()
-	})
+	}}
+	if n.system.post(nil, &m) == putClosed {
+		done() // it has crashed
+	}
 }
 
 // stopping is the stop of a node. What it does happens in turns of the system service.

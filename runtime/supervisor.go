@@ -286,20 +286,23 @@ func (sup *supervisor) exclusively(co *coroutine, f func() error) error {
 }
 
 // revive starts a child again, with those that the strategy says, until that works or there were too many restarts. While it pauses,
-// children can be started and stopped, this one, too.
+// children can be started and stopped, these, too.
 func (sup *supervisor) revive(co *coroutine, c *child) error {
-	for {
-		pause, missing := time.Duration(0), false
+	for fallen := []*child{c}; ; {
+		var pause time.Duration
 		err := sup.exclusively(co, func() error {
-			if missing = sup.missing(c); !missing {
+			if c = sup.missing(fallen); c == nil { // or somebody else is at it
 				return nil
 			}
-			if pause, missing = sup.mayRestart(co.now(), c); !missing {
-				return sup.giveUp(co, c)
+			ok := false
+			if pause, ok = sup.mayRestart(co.now(), c); !ok {
+				err := sup.giveUp(co, c)
+				c = nil
+				return err
 			}
 			return nil
 		})
-		if err != nil || !missing {
+		if err != nil || c == nil {
 			return err
 		}
 		sup.pausing = append(sup.pausing, c)
@@ -309,10 +312,12 @@ func (sup *supervisor) revive(co *coroutine, c *child) error {
 		if err != nil {
 			return err
 		}
-		err = sup.exclusively(co, func() (err error) {
-			if sup.missing(c) {
-				c, err = sup.startAgain(co, c)
+		err = sup.exclusively(co, func() error {
+			if c = sup.missing(fallen); c == nil {
+				return nil
 			}
+			more, err := sup.startAgain(co, c)
+			fallen = append(more, fallen...) // in the order in which they are started
 			return err
 		})
 		if err != nil {
@@ -321,27 +326,35 @@ func (sup *supervisor) revive(co *coroutine, c *child) error {
 	}
 }
 
-// missing tells whether c should run and does not.
-func (sup *supervisor) missing(c *child) bool { return c.addr == nil && sup.find(c.id) == c }
+// missing is the first of some children that should run, does not, and is not waited for by another revive, nil if there is none.
+func (sup *supervisor) missing(children []*child) *child {
+	for _, c := range children {
+		if sup.fell(c) && !slices.Contains(sup.pausing, c) {
+			return c
+		}
+	}
+	return nil
+}
 
-// startAgain starts c, after those that the strategy says have been stopped, and then these. If that fails it logs why, and returns the
-// child with which the next attempt begins.
-func (sup *supervisor) startAgain(co *coroutine, c *child) (*child, error) {
+// fell tells whether c should run and does not.
+func (sup *supervisor) fell(c *child) bool { return c.addr == nil && sup.find(c.id) == c }
+
+// startAgain starts c, after those that the strategy says have been stopped, and then these. If that fails it logs why. It returns those
+// that do not run then.
+func (sup *supervisor) startAgain(co *coroutine, c *child) (fallen []*child, err error) {
 	again := sup.with(c)
 	if err := sup.stop(co, again); err != nil { // c does not run
-		return c, err
+		return nil, err
 	}
 	again, once := partition(again)
 	sup.forget(once...)
 	c.count++
-	if _, err := sup.start(co, again); err != nil {
-		if errors.Is(err, errKilled) {
-			return c, err
-		}
-		co.svc.log(levelError, "child does not start", "child", c.id, "error", headOf(err.Error()))
-		c = firstMissing(again, c)
+	n, err := sup.start(co, again)
+	if err == nil || errors.Is(err, errKilled) {
+		return nil, err
 	}
-	return c, nil
+	co.svc.log(levelError, "child does not start", "child", c.id, "error", headOf(err.Error()))
+	return again[n:], nil
 }
 
 // with lists the children that are started again when c is.
@@ -367,21 +380,13 @@ func partition(children []*child) (again, once []*child) {
 	return again, once
 }
 
-// firstMissing is the child at which a start stopped: it is what has to be started again.
-func firstMissing(children []*child, c *child) *child {
-	for _, other := range children {
-		if other.addr == nil {
-			return other
-		}
-	}
-	return c
-}
-
 // mayRestart counts a restart of c now, unless that of another child will be one of c. It returns how long to pause before it, or false
 // if there were too many.
 func (sup *supervisor) mayRestart(now sched.Time, c *child) (time.Duration, bool) {
 	sup.restarts = slices.DeleteFunc(sup.restarts, func(t sched.Time) bool { return now.Sub(t) > sup.period })
-	if !slices.ContainsFunc(sup.pausing, func(other *child) bool { return sup.missing(other) && slices.Contains(sup.with(other), c) }) {
+	if !slices.ContainsFunc(sup.pausing, func(other *child) bool {
+		return sup.fell(other) && slices.Contains(sup.with(other), c)
+	}) {
 		sup.restarts = append(sup.restarts, now)
 	}
 	if len(sup.restarts) > sup.intensity {

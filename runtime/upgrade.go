@@ -25,9 +25,11 @@ import (
 
 // upgrade is an upgrade of a service that has been asked for.
 type upgrade struct {
+	script  string
 	program *Program
 	handler Handler  // of a service in Go
 	request *message // who is to be answered, and until when
+	undo    []func() // what the new code has done to names and links
 }
 
 // Upgrader is a [Handler] that can take over from another one: it is what upgrade(old) is to a script. Upgrade must not block,
@@ -69,8 +71,12 @@ func (co *coroutine) upgrade(callee *Service, script string, timeout time.Durati
 	if err := co.mayBlock("upgrade"); err != nil {
 		return err
 	}
-	up := &upgrade{}
-	if up.handler = s.node.newHandler(script); up.handler == nil {
+	up := &upgrade{script: script}
+	var err error
+	if up.handler, err = s.node.newHandler(script); err != nil {
+		return asCallErrorf(err, "upgrade of %s", callee.label)
+	}
+	if up.handler == nil {
 		prog, err := s.node.programs.Renew(script)
 		if err != nil {
 			return asCallErrorf(err, "upgrade of %s", callee.label)
@@ -86,7 +92,7 @@ func (co *coroutine) upgrade(callee *Service, script string, timeout time.Durati
 		s.waits.take(id)
 		return callErrorf(Dead, false, "%s has ended", callee.label)
 	}
-	_, err := co.block("call", callee.label)
+	_, err = co.block("call", callee.label)
 	return err
 }
 
@@ -168,7 +174,7 @@ func (s *Service) exchange() {
 		},
 		then: func(_ starlark.Value, err error) {
 			if err != nil {
-				before.restore()
+				before.restore(up)
 			}
 			s.finishUpgrade(err)
 		},
@@ -187,6 +193,9 @@ func (s *Service) exchangeHandler(co *coroutine, up *upgrade) error {
 		return err
 	}
 	s.handler = h
+	s.node.mu.Lock()
+	defer s.node.mu.Unlock()
+	s.runs = up.script
 	return nil
 }
 

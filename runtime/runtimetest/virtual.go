@@ -54,7 +54,12 @@ func (s *simulated) wait(until func() bool) bool {
 	return s.step.Run(s.step.Now()+horizon, until) == stepper.Stopped
 }
 
-func (s *simulated) pass(d time.Duration) { s.step.Run(s.step.Now().Add(d), nil) }
+// pass moves the clock, also if nothing is due.
+func (s *simulated) pass(d time.Duration) {
+	until := s.step.Now().Add(d)
+	s.step.At(until, sched.Action{Kind: trace.Timer, Node: -1}, func() {})
+	s.step.Run(until, nil)
+}
 
 func (s *simulated) stop(name string) {
 	m := s.machines[name]

@@ -113,7 +113,12 @@ func (e *Error) standsFor(w, v starlark.Value) *Error {
 	return e.left(v)
 }
 
-func unsendable(v starlark.Value) *Error { return refuse("%s cannot be sent in a message", v.Type()) }
+func unsendable(v starlark.Value) *Error {
+	if v == nil { // code in Go can make such a value
+		return refuse("nil cannot be sent in a message")
+	}
+	return refuse("%s cannot be sent in a message", v.Type())
+}
 
 func tooDeep() *Error {
 	return &Error{Reason: fmt.Sprintf("nested deeper than %d", MaxDepth), endless: true}

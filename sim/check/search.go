@@ -45,7 +45,7 @@ func newSearch(m *Model, thread *starlark.Thread, calls []call, budget int) *sea
 	return r
 }
 
-// run searches and reports whether the calls are linearizable, unless r.spent or r.err is set.
+// linearizable searches and reports whether the calls are linearizable, unless r.spent or r.err is set.
 func (r *search) linearizable() bool {
 	r.best = r.start()
 	if len(r.calls) == 0 {
