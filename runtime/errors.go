@@ -47,9 +47,10 @@ func callErrorf(k Kind, maybe bool, format string, args ...any) *CallError {
 	return &CallError{Kind: k, Maybe: maybe, Message: fmt.Sprintf(format, args...)}
 }
 
-// of puts a word in front of what is wrong with its arguments. An error of a call says by itself what it is about.
+// of puts a word in front of what is wrong with its arguments, unless it is there already. An error of a call says by itself what it is
+// about.
 func of(word string, err error) error {
-	if _, ok := err.(*CallError); ok || err == nil {
+	if _, ok := err.(*CallError); ok || err == nil || strings.HasPrefix(err.Error(), word+": ") {
 		return err
 	}
 	return fmt.Errorf("%s: %w", word, err)

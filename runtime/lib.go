@@ -227,8 +227,8 @@ func storeBuiltin(f storeFunc) builtin {
 			return nil, fmt.Errorf("%s: node %s has no store; set store in its configuration", b.Name(), co.svc.node.name)
 		}
 		v, err := f(st, co, b, args, kwargs)
-		if err != nil && err != errKilled {
-			err = fmt.Errorf("%s: %w", b.Name(), err)
+		if err != errKilled {
+			err = of(b.Name(), err)
 		}
 		return v, err
 	}

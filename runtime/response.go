@@ -189,7 +189,7 @@ func (r *response) method(name string, answer func(*starlark.Builtin, starlark.T
 		}
 		v, failure, err := answer(b, args)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", b.Name(), err)
+			return nil, of(b.Name(), err)
 		}
 		co.charge()
 		waited, err := r.give(v, failure)

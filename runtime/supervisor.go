@@ -62,7 +62,7 @@ type child struct {
 func (sup *supervisor) Init(ctx *Context, args starlark.Tuple, kwargs []starlark.Tuple) error {
 	sup.section = &criticalSection{svc: ctx.co.svc}
 	if err := sup.options(args, kwargs); err != nil {
-		return fmt.Errorf("supervise: %w", err)
+		return of("supervise", err)
 	}
 	if i, err := sup.start(ctx.co, sup.children); err != nil {
 		_ = sup.stop(ctx.co, sup.children[:i]) // the error that counts is the first

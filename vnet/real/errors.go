@@ -18,6 +18,9 @@ func mapError(err error) error {
 		return err
 	}
 	if reason := reasonOf(err); reason != nil {
+		if errno, ok := errors.AsType[syscall.Errno](err); ok && errno.Error() == reason.Error() {
+			return reason // the system's words are the same
+		}
 		return fmt.Errorf("%w (%v)", reason, err)
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
