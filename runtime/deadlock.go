@@ -196,5 +196,5 @@ func (p *probe) log(co *coroutine) {
 		}
 	}
 	cycle.WriteString(p.hops[0].svc.label + " " + p.hops[0].command)
-	co.log(levelError, "deadlock", "cycle", cycle.String(), "stacks", stacks.String())
+	co.log(levelError, "deadlock", "cycle", endsOf(cycle.String()), "stacks", endsOf(stacks.String()))
 }

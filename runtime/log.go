@@ -66,7 +66,8 @@ func headOf(text string) string {
 	return fmt.Sprintf("%s… (%s bytes more)", text[:n], grouped(len(text)-n))
 }
 
-// endsOf is a backtrace as a log line carries it: of a long one the first calls and the last, since the cause stands at its end.
+// endsOf is a backtrace, or another long text, as a log line carries it: of a long one the first calls and the last, since the cause
+// stands at its end.
 func endsOf(text string) string {
 	if len(text) <= maxLogged {
 		return text

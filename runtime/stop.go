@@ -14,10 +14,10 @@ const drainPoll = 10 * time.Millisecond
 
 // Stop ends the node in an orderly way: no service is launched any more and no stream accepted; what is in flight may
 // finish within the drain time; then the services end, the youngest first, and the coroutines go back. Altogether it takes the
-// drain time and the node's limit call at the most: services that have not ended by then are killed. Only code in Go can make it longer: a handler that blocks its worker, and work of
-// Offload that does not end, cannot be stopped. done is called once, outside
-// of a turn of any service of the node; a second Stop does nothing, and its done is not called. The scheduler, the network and the store are the caller's to
-// close.
+// drain time and the node's limit call at the most: services that have not ended by then are killed. Only what cannot be interrupted can
+// make it longer: a handler in Go that blocks its worker, work of Offload that does not end, and one step of a script that does not.
+// done is called once, outside of a turn of any service of the node; a second Stop does nothing, and its done is not called. The
+// scheduler, the network and the store are the caller's to close.
 func (n *Node) Stop(drain time.Duration, done func()) {
 	n.mu.Lock() // what is published before is found below, nothing is afterwards
 	already := n.stopped.Swap(true)
