@@ -103,7 +103,7 @@ func faultWords() []Word {
 	about := map[Kind]string{
 		Partition: "Cuts the network. One selector: the chosen nodes are cut off from the other nodes. Two lists and more: nodes are cut off " +
 			"from each other if both are listed, but in no list together. one_way: only what the first group sends is lost. Who is in no group keeps all links.",
-		Crash:     "Stops nodes at once, without a warning; they start again after down, with what their disk kept.",
+		Crash:     "Stops nodes at once, without a warning; they start again after down, with what their disk kept. A client that is crashed begins its work anew.",
 		Pause:     "Stops the nodes' processors, as a long garbage collection does. Their timers are late, their mail waits.",
 		Latency:   "Adds a delay to each packet to or from the nodes.",
 		Loss:      "Loses packets to and from the nodes. For streams, loss is delay.",
