@@ -171,9 +171,7 @@ func (co *coroutine) run() {
 	defer func() {
 		if p := recover(); p != nil {
 			err := newPanicError(p)
-			if s := co.svc; s.waits.holds(co.wait, co) {
-				s.waits.take(co.wait) // of which it will not hear: it may have panicked before it blocked
-			}
+			co.svc.waits.leave(co) // it may have panicked before it blocked
 			co.charge()
 			co.newThread()
 			co.finish(nil, err)

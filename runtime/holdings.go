@@ -11,11 +11,12 @@ type holdings struct {
 	svc     *Service
 	waits   []uint32 // by slot, the generation of its entry, 0 for none
 	closers map[closer]bool
+	queued  int // entries of the run queue; nothing leaves it while new code runs
 }
 
 // holdings notes what the service has, before new code runs.
 func (s *Service) holdings() *holdings {
-	h := &holdings{svc: s, waits: make([]uint32, s.waits.size()), closers: make(map[closer]bool, len(s.closers))}
+	h := &holdings{svc: s, waits: make([]uint32, s.waits.size()), closers: make(map[closer]bool, len(s.closers)), queued: s.runq.len()}
 	for i := range h.waits {
 		if e := s.waits.slot(uint32(i)); e.used {
 			h.waits[i] = e.gen
@@ -41,7 +42,7 @@ func (h *holdings) restore(up *upgrade) {
 			w.fire(outcome{dropped: true})
 		}
 	}
-	s.runq.drop(func(j *job) bool { return j.trace == up.request.trace })
+	s.runq.drop(h.queued, func(j *job) bool { return j.trace == up.request.trace })
 	for _, c := range slices.Clone(s.closers) {
 		if !h.closers[c] {
 			c.close()
@@ -71,7 +72,10 @@ func (co *coroutine) named(s *Service, c claim, has bool) {
 		case s.gone: // it has no names any more
 		case has:
 			s.disclaim(c)
-		case s.mayClaim(c.table, c.name) == nil:
+		case s.mayClaim(c.table, c.name) != nil: // somebody else has it by now
+		case c.table == &s.node.names:
+			s.node.entitle(s, c.name)
+		default:
 			s.claim(c.table, c.name)
 		}
 	})

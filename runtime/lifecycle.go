@@ -104,7 +104,7 @@ func (s *Service) postpone(m *message) *coroutine {
 		s.deferred = append(s.deferred, *m)
 		s.mail.putOff(m)
 	case m.session == 0:
-		s.log(levelWarn, "message refused", "trace", TraceID(m.trace), "command", m.command, "error", "the service is stopping")
+		s.tell(s.turn, 1, "messages refused: the service is stopping", m.command)
 	default:
 		m.source.answer(s.turn, m.session, nil, callErrorf(Dead, false, "%s is stopping", s.label))
 	}

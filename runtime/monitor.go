@@ -264,7 +264,11 @@ func skynetLink(co *coroutine, peer *Service) (starlark.Value, error) {
 }
 
 func skynetUnlink(co *coroutine, peer *Service) (starlark.Value, error) {
-	return starlark.Bool(co.svc.unlink(peer)), nil
+	was := co.svc.unlink(peer)
+	if was {
+		co.undo(func() { co.svc.link(peer) })
+	}
+	return starlark.Bool(was), nil
 }
 
 // skynetStop ends another service in an orderly way and waits until it has ended.

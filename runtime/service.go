@@ -111,9 +111,9 @@ func (q *runQueue) push(r runnable) {
 	}
 }
 
-// drop takes out the jobs that some function names, and tells who waits for them.
-func (q *runQueue) drop(which func(*job) bool) {
-	for i := q.head; i < len(q.items); {
+// drop takes out the jobs that some function names, but for the first entries, and tells who waits for them.
+func (q *runQueue) drop(first int, which func(*job) bool) {
+	for i := q.head + first; i < len(q.items); {
 		j := q.items[i].job
 		if j == nil || !which(j) {
 			i++
@@ -576,6 +576,7 @@ func (s *Service) settle(first int) {
 	for i := min(first, len(entries)); i < len(entries); i++ {
 		if t := entries[i].timer; t != nil && t.more != nil {
 			entries[i] = runnable{job: &t.more.job}
+			s.runq.jobs++
 		}
 	}
 }

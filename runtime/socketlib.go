@@ -142,12 +142,21 @@ func readBytes(co *coroutine, b *starlark.Builtin, args starlark.Tuple, kwargs [
 		return nil, err
 	}
 	var k *socket
-	n := 0
-	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "socket", &k, "n??", &n); err != nil {
+	var count starlark.Value
+	if err := starlark.UnpackArgs(b.Name(), args, kwargs, "socket", &k, "n??", &count); err != nil {
 		return nil, err
 	}
-	if n < 0 || n > maxRead {
-		return nil, fmt.Errorf("%s: n: got %d, want 0 to %d", b.Name(), n, maxRead)
+	n := 0 // whatever there is
+	if count != nil {
+		if err := starlark.AsInt(count, &n); err != nil {
+			return nil, fmt.Errorf("%s: n: %w", b.Name(), err)
+		}
+		switch {
+		case n < 0 || n > maxRead:
+			return nil, fmt.Errorf("%s: n: got %d, want 0 to %d", b.Name(), n, maxRead)
+		case n == 0:
+			return starlark.String(""), nil
+		}
 	}
 	return k.read(co, b, timeout, pattern{n: n, limit: maxRead})
 }

@@ -266,9 +266,14 @@ func (sup *supervisor) ended(s *Service, c *child, addr *Address, why Reason) {
 	if c.restart == temporary || why.Kind == Stopped || c.restart == transient && !why.Abnormal() {
 		return
 	}
-	s.fork(job{what: "restart", native: func(co *coroutine) (starlark.Value, error) {
+	s.fork(sup.reviving(c))
+}
+
+// reviving is the job of starting c again.
+func (sup *supervisor) reviving(c *child) job {
+	return job{what: "restart", native: func(co *coroutine) (starlark.Value, error) {
 		return starlark.None, sup.revive(co, c)
-	}})
+	}}
 }
 
 // forget drops children, so that no restart of others starts them again. Who goes through the list goes on through the old one.
@@ -288,14 +293,15 @@ func (sup *supervisor) exclusively(co *coroutine, f func() error) error {
 // revive starts a child again, with those that the strategy says, until that works or there were too many restarts. While it pauses,
 // children can be started and stopped, these, too.
 func (sup *supervisor) revive(co *coroutine, c *child) error {
-	for fallen := []*child{c}; ; {
+	fallen := []*child{c}
+	for first := true; ; first = false {
 		var pause time.Duration
 		err := sup.exclusively(co, func() error {
 			if c = sup.missing(fallen); c == nil { // or somebody else is at it
 				return nil
 			}
 			ok := false
-			if pause, ok = sup.mayRestart(co.now(), c); !ok {
+			if pause, ok = sup.mayRestart(co.now(), c, first); !ok {
 				err := sup.giveUp(co, c)
 				c = nil
 				return err
@@ -380,11 +386,11 @@ func partition(children []*child) (again, once []*child) {
 	return again, once
 }
 
-// mayRestart counts a restart of c now, unless that of another child will be one of c. It returns how long to pause before it, or false
-// if there were too many.
-func (sup *supervisor) mayRestart(now sched.Time, c *child) (time.Duration, bool) {
+// mayRestart counts a restart of c now, unless it is the first attempt and that of another child will be one of c, too. It returns how long
+// to pause before it, or false if there were too many.
+func (sup *supervisor) mayRestart(now sched.Time, c *child, first bool) (time.Duration, bool) {
 	sup.restarts = slices.DeleteFunc(sup.restarts, func(t sched.Time) bool { return now.Sub(t) > sup.period })
-	if !slices.ContainsFunc(sup.pausing, func(other *child) bool {
+	if !first || !slices.ContainsFunc(sup.pausing, func(other *child) bool {
 		return sup.fell(other) && slices.Contains(sup.with(other), c)
 	}) {
 		sup.restarts = append(sup.restarts, now)
@@ -491,7 +497,11 @@ func (sup *supervisor) stopOrRestart(co *coroutine, command, id string) (starlar
 		}
 		if command == "restart" {
 			c.count++
-			return sup.startOne(co, c)
+			err := sup.startOne(co, c)
+			if err != nil && sup.find(id) == c && c.restart != temporary { // what should run is started again, whoever has asked
+				co.svc.fork(sup.reviving(c))
+			}
+			return err
 		}
 		sup.forget(c)
 		return nil

@@ -161,6 +161,10 @@ func (s *Service) admits(m *message) bool {
 // handler goes first.
 func (s *Service) exchange() {
 	up := s.upgrade
+	if s.turn.Now > up.request.deadline { // whoever asked does not wait any more, and thinks that it has failed
+		s.finishUpgrade(fmt.Errorf("%s did not get to it in time", s.label))
+		return
+	}
 	s.exchanging = true
 	before := s.holdings()
 	co := s.node.coroutines.get(s.turn.Worker)

@@ -192,6 +192,17 @@ func (w *waits) holds(id waitID, co *coroutine) bool {
 	return s != nil && s.co == co
 }
 
+// leave removes all entries that would resume a coroutine, which does not wait any more.
+func (w *waits) leave(co *coroutine) {
+	for p, page := range w.pages {
+		for i := range page {
+			if e := &page[i]; e.used && e.co == co {
+				w.take(waitID(e.gen)<<32 | waitID(p*pageSize+i))
+			}
+		}
+	}
+}
+
 // first is the first entry that has a deadline, and that, or nil.
 func (w *waits) first() (*wait, *due) {
 	for w.due.len > 0 {
