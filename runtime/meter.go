@@ -215,64 +215,77 @@ func (s *Service) state() []starlark.Value {
 	return values
 }
 
-// maxWeighed is how many suspended handlers an estimate looks at; the others are taken to be like them.
-const maxWeighed = 256
+// maxWeighed is how many of things that are alike an estimate looks at: handlers, timers, forks. It is so few that a brief scale samples none of
+// each half, which would take what all share for what each has.
+const maxWeighed = 64
 
 // weighLocals weighs the local variables of the suspended handlers.
 func (s *Service) weighLocals(scale *weigh.Scale) int64 {
-	n := len(s.live)
-	if n == 0 {
-		return 0
-	}
-	k := min(n, maxWeighed)
-	var values []starlark.Value
-	for i := range k {
-		co := s.live[i*n/k]
+	return weighAlike(scale, len(s.live), func(i int, values []starlark.Value) []starlark.Value {
+		co := s.live[i]
 		before := len(values)
 		for depth := range min(co.thread.CallStackDepth(), maxFrames) {
 			values = appendLocals(values, co.thread.DebugFrame(depth))
 		}
 		if len(values) == before { // it has not begun, as a fork that waits for a queue; else its arguments are among its variables
-			values = append(values, co.job.args...)
+			values = appendArguments(values, &co.job)
 		}
-	}
-	return scale.Weigh(values) * int64(n) / int64(k)
+		return values
+	})
 }
 
 // weighTimers weighs the arguments of the pending timers.
 func (s *Service) weighTimers(scale *weigh.Scale) int64 {
-	n := s.waits.size()
 	if s.waits.count[timerWait] == 0 {
 		return 0
 	}
-	k := min(n, maxWeighed)
-	var values []starlark.Value
-	for i := range k {
-		switch w := s.waits.slot(uint32(i * n / k)); {
+	return weighAlike(scale, s.waits.size(), func(i int, values []starlark.Value) []starlark.Value {
+		switch w := s.waits.slot(uint32(i)); {
 		case !w.used || w.timer == nil:
+			return values
 		case w.timer.more != nil:
-			values = append(values, w.timer.more.job.args...)
+			return appendArguments(values, &w.timer.more.job)
 		default:
-			values = append(values, w.timer.args...)
+			return append(values, w.timer.args...)
 		}
-	}
-	return scale.Weigh(values) * int64(n) / int64(k)
+	})
 }
 
 // weighForks weighs the arguments of the forks that have not begun.
 func (s *Service) weighForks(scale *weigh.Scale) int64 {
-	n := s.runq.len()
+	return weighAlike(scale, s.runq.len(), func(i int, values []starlark.Value) []starlark.Value {
+		if j := s.runq.items[s.runq.head+i].job; j != nil {
+			values = appendArguments(values, j)
+		}
+		return values
+	})
+}
+
+// weighAlike weighs what n things hold that are alike, of which it looks at a sample. The second half of that tells what each adds to
+// what they share.
+func weighAlike(scale *weigh.Scale, n int, held func(i int, values []starlark.Value) []starlark.Value) int64 {
 	if n == 0 {
 		return 0
 	}
 	k := min(n, maxWeighed)
-	var values []starlark.Value
+	half := k / 2
+	var first, second []starlark.Value
 	for i := range k {
-		if j := s.runq.items[s.runq.head+i*n/k].job; j != nil {
-			values = append(values, j.args...)
+		if i < half {
+			first = held(i*n/k, first)
+		} else {
+			second = held(i*n/k, second)
 		}
 	}
-	return scale.Weigh(values) * int64(n) / int64(k)
+	return scale.Weigh(first) + scale.Weigh(second)*int64(n-half)/int64(k-half)
+}
+
+func appendArguments(values []starlark.Value, j *job) []starlark.Value {
+	values = append(values, j.args...)
+	for _, kw := range j.kwargs {
+		values = append(values, kw[1])
+	}
+	return values
 }
 
 // maxFrames is how many frames of a handler are looked at, the innermost first.

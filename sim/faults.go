@@ -135,7 +135,7 @@ func (f *fault) beginOn(m *machine) {
 	running := m.up()
 	switch f.instance.Fault.Kind {
 	case scenario.Crash:
-		if m.down++; running {
+		if m.down++; running || m.exited {
 			network, lost := m.crash()
 			f.crashes = append(f.crashes, network)
 			f.effects.Crashed++

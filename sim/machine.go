@@ -52,6 +52,8 @@ type machine struct {
 	node  *runtime.Node // nil while the machine is down
 	ready bool          // the main service has been initialised
 
+	exited bool // the node has ended by itself; the machine runs on
+
 	down, paused int           // how many faults keep it so
 	slowed       []int64       // percentages of the faults that slow it
 	diskFaults   []*fault      // that make its disk fail
@@ -84,7 +86,7 @@ func (m *machine) boot() error {
 	if err != nil {
 		return err
 	}
-	m.node, m.ready, m.lost = node, false, nil
+	m.node, m.ready, m.exited, m.lost = node, false, false, nil
 	if m.paused > 0 {
 		m.sched.Pause()
 	}
@@ -160,6 +162,7 @@ func (m *machine) crash() (*virtual.Fault, int) {
 	w.diagram.node(w.step.Now(), m.index, false)
 	effects := m.host.Crash()
 	m.kill()
+	m.exited = false
 	lost := 0
 	if m.disk != nil {
 		// The stream is named by the moment, not by the fault, so that a shrunk plan loses the same writes.
@@ -171,7 +174,7 @@ func (m *machine) crash() (*virtual.Fault, int) {
 // abort ends the node as its process ends when a service has called skynet.abort: in order, and with its streams and store. Then it is
 // started again, unless a fault keeps the machine down.
 func (m *machine) abort() {
-	w, node := m.world, m.node
+	w, node, boot := m.world, m.node, m.boots
 	at := func(t sched.Time, what uint64, do func()) {
 		w.step.At(t, sched.Action{Kind: trace.Node, Node: -1, A: what, B: uint64(m.index)}, do)
 	}
@@ -182,7 +185,7 @@ func (m *machine) abort() {
 			}
 			m.exit()
 			at(w.step.Now().Add(restartAfter), nodeRestarts, func() {
-				if m.up() || m.down > 0 {
+				if m.boots != boot || m.down > 0 { // a fault has been there, and starts it, or has
 					return
 				}
 				if err := m.boot(); err != nil {
@@ -203,6 +206,7 @@ func (m *machine) exit() {
 	}
 	_ = m.host.Close() // has no error
 	m.kill()
+	m.exited = true
 }
 
 // kill ends the machine's node without a trace in the world.
