@@ -55,6 +55,7 @@ type child struct {
 	watch    *watch
 	since    sched.Time // when it was started last
 	failures int        // restarts in a row that did not last for a period
+	resting  bool       // it has ended as it should, and stays so until its group is started again
 	count    int        // restarts in all
 }
 
@@ -224,7 +225,7 @@ func (sup *supervisor) startOne(co *coroutine, c *child) error {
 		}
 		return fmt.Errorf("child %s: %w", c.id, err)
 	}
-	c.addr, c.since = v.(*Address), co.now()
+	c.addr, c.since, c.resting = v.(*Address), co.now(), false
 	s, addr := co.svc, c.addr
 	c.watch = s.watch(addr, func(why Reason) { sup.ended(s, c, addr, why) })
 	return nil
@@ -264,6 +265,7 @@ func (sup *supervisor) ended(s *Service, c *child, addr *Address, why Reason) {
 		sup.forget(c)
 	}
 	if c.restart == temporary || why.Kind == Stopped || c.restart == transient && !why.Abnormal() {
+		c.resting = true
 		return
 	}
 	s.fork(sup.reviving(c))
@@ -343,7 +345,7 @@ func (sup *supervisor) missing(children []*child) *child {
 }
 
 // fell tells whether c should run and does not.
-func (sup *supervisor) fell(c *child) bool { return c.addr == nil && sup.find(c.id) == c }
+func (sup *supervisor) fell(c *child) bool { return c.addr == nil && !c.resting && sup.find(c.id) == c }
 
 // startAgain starts c, after those that the strategy says have been stopped, and then these. If that fails it logs why. It returns those
 // that do not run then.
