@@ -356,6 +356,9 @@ func (sup *supervisor) startAgain(co *coroutine, c *child) (fallen []*child, err
 	}
 	again, once := partition(again)
 	sup.forget(once...)
+	for _, other := range again {
+		other.resting = false
+	}
 	c.count++
 	n, err := sup.start(co, again)
 	if err == nil || errors.Is(err, errKilled) {
@@ -499,6 +502,7 @@ func (sup *supervisor) stopOrRestart(co *coroutine, command, id string) (starlar
 		}
 		if command == "restart" {
 			c.count++
+			c.resting = false
 			err := sup.startOne(co, c)
 			if err != nil && sup.find(id) == c && c.restart != temporary { // what should run is started again, whoever has asked
 				co.svc.fork(sup.reviving(c))
