@@ -116,7 +116,7 @@ type Scheduler interface {
 	// Ready queues a task from outside of any turn (a timer, the network, a finished offload, a caller in Go).
 	Ready(t Task)
 
-	// Workers is the number of workers; Turn.Worker is below it.
+	// Workers is the number of workers, those included that only replace others; Turn.Worker is below it.
 	Workers() int
 
 	// Now reads the monotonic clock.

@@ -78,6 +78,7 @@ func (w *worker) unpark() {
 func (w *worker) wait() sched.Task {
 	ws := w.all
 	for {
+		w.began.Store(0)
 		ws.idle.push(w)
 		if !ws.anyWork() && !ws.closed.Load() {
 			<-w.wake
@@ -109,7 +110,7 @@ func (ws *Workers) found() {
 // anyWork reports whether a queue holds a task.
 func (ws *Workers) anyWork() bool {
 	return ws.outside.len() > 0 ||
-		slices.ContainsFunc(ws.workers, func(w *worker) bool { return w.queue.len() > 0 })
+		slices.ContainsFunc(ws.inUse(), func(w *worker) bool { return w.queue.len() > 0 })
 }
 
 // tick is how long a task may wait in a busy worker's slot while another worker is idle.
@@ -125,7 +126,7 @@ type watcher struct {
 
 func (wt *watcher) start(ws *Workers) {
 	wt.wake, wt.quit = make(chan struct{}, 1), make(chan struct{})
-	if len(ws.workers) > 1 {
+	if ws.threads > 1 {
 		ws.done.Go(func() { wt.loop(ws) })
 	}
 }
@@ -144,10 +145,10 @@ func (wt *watcher) loop(ws *Workers) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for {
-		if int(ws.idle.count.Load()) == len(ws.workers) {
+		if ws.idle.count.Load() == ws.alive.Load() {
 			ticker.Stop()
 			wt.asleep.Store(true)
-			if int(ws.idle.count.Load()) == len(ws.workers) || !wt.asleep.CompareAndSwap(true, false) {
+			if ws.idle.count.Load() == ws.alive.Load() || !wt.asleep.CompareAndSwap(true, false) {
 				select {
 				case <-wt.wake:
 				case <-wt.quit:
@@ -170,7 +171,7 @@ func (wt *watcher) look(ws *Workers, seen []*box) {
 	if ws.idle.count.Load() == 0 {
 		return
 	}
-	for i, w := range ws.workers {
+	for i, w := range ws.inUse() {
 		var stale sched.Task
 		if stale, seen[i] = w.next.takeStale(seen[i]); stale != nil {
 			ws.Ready(stale)

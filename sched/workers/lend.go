@@ -72,14 +72,20 @@ func (w *worker) help(t sched.Task) {
 // there.
 func (w *worker) giveBack() {
 	ws := w.all
-	if t := w.next.take(); t != nil {
-		ws.outside.push(t)
-	}
-	for t := w.queue.pop(); t != nil; t = w.queue.pop() {
-		ws.outside.push(t)
-	}
+	w.leave()
 	ws.idle.push(w)
 	if ws.anyWork() {
 		ws.wakeOne()
 	}
+}
+
+// leave moves what w has to where all workers find it.
+func (w *worker) leave() {
+	if t := w.next.take(); t != nil {
+		w.all.outside.push(t)
+	}
+	for t := w.queue.pop(); t != nil; t = w.queue.pop() {
+		w.all.outside.push(t)
+	}
+	w.began.Store(0)
 }

@@ -12,6 +12,8 @@
 //   - No task starves another: tasks that make each other ready give way to the queue after a bounded number of
 //     turns, and what comes from outside is looked at every few turns. Workers that never run out of work let other
 //     goroutines run about every millisecond, between two turns.
+//   - A turn that lasts longer than about 200 ms, as one that blocks, holds up nobody else: its worker is replaced until it ends, as
+//     long as no more than 64 are stuck at the same time.
 //   - [Workers.Close] waits for everything this package has started, and for the places it has lent.
 //
 // Timers are Go's own ([time.AfterFunc]): they are precise to well under a millisecond, cost nothing while they are not
@@ -70,7 +72,11 @@ type Workers struct {
 	start    time.Time
 	seed     uint64
 	budget   int
-	workers  []*worker
+	threads  int
+	workers  []*worker    // those that run, and the spare ones
+	used     atomic.Int32 // how many of them have ever run, the first ones
+	alive    atomic.Int32 // how many of them have a goroutine
+	spares   spares
 	closed   atomic.Bool
 	closing  sync.Once
 	done     sync.WaitGroup // workers and watcher
@@ -108,6 +114,11 @@ type worker struct {
 	yieldAt  sched.Time // when to let other goroutines run next
 	turn     sched.Turn
 	_        [64]byte // no two workers share a cache line
+
+	// Written by the worker only now and then, so that others may look.
+	began    atomic.Int64 // when the clock was read last before a turn, 0 while parked
+	replaced atomic.Bool  // it was stuck, and another one is in its place
+	_        [64]byte
 }
 
 // New starts the workers. They run until Close.
@@ -118,20 +129,27 @@ func New(o Options) *Workers {
 	if o.Budget <= 0 {
 		o.Budget = defaultBudget
 	}
-	ws := &Workers{start: time.Now(), seed: o.Seed, budget: o.Budget, workers: make([]*worker, o.Threads), headroom: make([]byte, o.Headroom)}
+	ws := &Workers{start: time.Now(), seed: o.Seed, budget: o.Budget, threads: o.Threads, workers: make([]*worker, o.Threads+maxSpares), headroom: make([]byte, o.Headroom)}
 	for i := range ws.workers {
 		w := &worker{all: ws, index: i, wake: make(chan struct{}, 1), clockAge: clockEvery}
 		w.turn = sched.Turn{Worker: i, Owner: w}
 		ws.workers[i] = w
 	}
+	for i := len(ws.workers) - 1; i >= o.Threads; i-- {
+		ws.spares.idle = append(ws.spares.idle, ws.workers[i])
+	}
+	ws.spares.quit = make(chan struct{})
+	ws.used.Store(int32(o.Threads))
+	ws.alive.Store(int32(o.Threads))
 	ws.fires.init()
 	ws.lent.init()
 	ws.work = ws.standIn
 	ws.offload.init()
-	for _, w := range ws.workers {
+	for _, w := range ws.inUse() {
 		ws.done.Go(w.loop)
 	}
 	ws.watch.start(ws)
+	ws.done.Go(ws.guard)
 	return ws
 }
 
@@ -141,6 +159,7 @@ func New(o Options) *Workers {
 func (ws *Workers) Close() {
 	ws.closing.Do(func() {
 		ws.closed.Store(true)
+		close(ws.spares.quit)
 		for _, w := range ws.workers {
 			w.unpark()
 		}
@@ -152,8 +171,11 @@ func (ws *Workers) Close() {
 	})
 }
 
-// Workers is the number of workers.
+// Workers is the number of workers, the spare ones included.
 func (ws *Workers) Workers() int { return len(ws.workers) }
+
+// Threads is how many workers run at the same time, those that are stuck not counted.
+func (ws *Workers) Threads() int { return ws.threads }
 
 // Now is the time since New.
 func (ws *Workers) Now() sched.Time { return sched.Time(time.Since(ws.start)) }
@@ -196,6 +218,10 @@ func (w *worker) loop() {
 		if len(w.turn.Later) > 0 {
 			w.later()
 		}
+		if w.replaced.Load() {
+			w.retire()
+			return
+		}
 		if w.turn.Now >= w.yieldAt {
 			w.yieldAt = w.turn.Now.Add(yieldEvery)
 			runtime.Gosched()
@@ -232,6 +258,7 @@ func (w *worker) begin() *sched.Turn {
 	turn := &w.turn
 	if w.clockAge++; w.clockAge >= clockEvery || turn.Messages > shortTurn || turn.Steps > shortTurnSteps {
 		turn.Now, w.clockAge = w.all.Now(), 0
+		w.began.Store(max(int64(turn.Now), 1))
 	}
 	turn.Budget, turn.Messages, turn.Steps = w.all.budget, 0, 0
 	return turn
@@ -286,8 +313,9 @@ func (w *worker) search() sched.Task {
 	if t := w.takeOutside(); t != nil {
 		return t
 	}
-	for i := 1; i < len(w.all.workers); i++ {
-		victim := w.all.workers[(w.index+i)%len(w.all.workers)]
+	all := w.all.inUse()
+	for i := 1; i < len(all); i++ {
+		victim := all[(w.index+i)%len(all)]
 		if t := w.steal(&victim.queue, 2); t != nil {
 			return t
 		}
@@ -297,7 +325,7 @@ func (w *worker) search() sched.Task {
 
 // takeOutside takes this worker's share of what came from outside, and returns one of it.
 func (w *worker) takeOutside() sched.Task {
-	return w.steal(&w.all.outside, len(w.all.workers))
+	return w.steal(&w.all.outside, w.all.threads)
 }
 
 // steal takes one of parts shares of victim, at least one task and at most a batch, and returns the oldest of it, nil if

@@ -2,6 +2,7 @@ package workers_test
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -48,6 +49,63 @@ func TestLongTurnStarvesNobody(t *testing.T) {
 			return false
 		}))
 		<-done
+	}
+}
+
+// TestStuckTurnsHoldUpNobody blocks more turns than there are workers, each of which has made a task ready before: those tasks, and
+// others, run all the same. When the turns end no more tasks run at the same time than there are threads.
+func TestStuckTurnsHoldUpNobody(t *testing.T) {
+	for _, threads := range []int{1, 2} {
+		s := workers.New(workers.Options{Threads: threads})
+		release := make(chan struct{})
+		var ran, stuck atomic.Int32
+		count := task(func(*sched.Turn) bool { ran.Add(1); return false })
+		const many = 5
+		block := task(func(turn *sched.Turn) bool {
+			turn.Ready(count)
+			stuck.Add(1)
+			<-release
+			stuck.Add(-1)
+			return true
+		})
+		var lent func() // the first one is stuck in a place that is lent
+		schedtest.Wait(t, func() bool { lent = s.Lend(); return lent != nil })
+		s.Ready(block)
+		s.Ready(count)
+		returned := make(chan struct{})
+		go func() { lent(); close(returned) }()
+		for range many - 1 {
+			s.Ready(block)
+			s.Ready(count)
+		}
+		schedtest.Wait(t, func() bool { return stuck.Load() == many && ran.Load() == 2*many })
+		close(release)
+		schedtest.Wait(t, func() bool { return stuck.Load() == 0 })
+		<-returned
+
+		var at, most atomic.Int32
+		crowd := func() int32 { // so many run at the same time
+			most.Store(0)
+			var left atomic.Int32
+			left.Store(200)
+			for range left.Load() {
+				s.Ready(task(func(*sched.Turn) bool {
+					n := at.Add(1)
+					for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+					}
+					for range 1000 {
+						runtime.Gosched()
+					}
+					at.Add(-1)
+					left.Add(-1)
+					return false
+				}))
+			}
+			schedtest.Wait(t, func() bool { return left.Load() == 0 })
+			return most.Load()
+		}
+		schedtest.Wait(t, func() bool { return crowd() <= int32(threads) }) // the others retire after a turn
+		s.Close()
 	}
 }
 

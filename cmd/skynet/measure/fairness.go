@@ -41,7 +41,7 @@ func overloaded(command string, delay func(probe) time.Duration) func() (*rig, e
 			if err != nil {
 				return 0, err
 			}
-			floods := starlark.MakeInt(h.workers.Workers())
+			floods := starlark.MakeInt(h.workers.Threads())
 			if _, err := h.ask(warden[0], "begin", floods, starlark.String(command), starlark.MakeInt(n)); err != nil {
 				return 0, err
 			}
