@@ -69,10 +69,9 @@ func (co *coroutine) named(s *Service, c claim, has bool) {
 		s.node.mu.Lock()
 		defer s.node.mu.Unlock()
 		switch {
-		case s.gone: // it has no names any more
 		case has:
 			s.disclaim(c)
-		case s.mayClaim(c.table, c.name) != nil: // somebody else has it by now
+		case s.mayClaim(c.table, c.name) != nil: // somebody else has it by now, or the service has ended
 		case c.table == &s.node.names:
 			s.node.entitle(s, c.name)
 		default:
@@ -87,7 +86,7 @@ func (s *Service) disclaim(c claim) {
 	if i < 0 {
 		return
 	}
-	c.table.Delete(c.name)
+	c.table.CompareAndDelete(c.name, s) // somebody else may have it if s has ended
 	s.names = slices.Delete(slices.Clone(s.names), i, i+1) // known shares the old array
 	known := s.names
 	s.known.Store(&known)

@@ -18,9 +18,11 @@ type careless struct {
 	handed *starlark.List
 }
 
-func (c *careless) Init(_ *runtime.Context, args starlark.Tuple, _ []starlark.Tuple) error {
+func (c *careless) Init(ctx *runtime.Context, args starlark.Tuple, _ []starlark.Tuple) error {
 	if len(args) > 0 {
-		c.handed = args[0].(*starlark.List)
+		if c.handed, _ = args[0].(*starlark.List); c.handed == nil {
+			ctx.Exit()
+		}
 	}
 	return nil
 }
@@ -112,6 +114,9 @@ func TestCarelessHandlers(t *testing.T) {
 			wantKind(t, err, "launch "+script+": handler "+script+": "+want)
 		}
 
+		_, err := w.TryLaunch("n", "careless", "exit")
+		wantKind(t, err, "dead: n:", " careless ended in init")
+
 		list := starlark.NewList([]starlark.Value{starlark.MakeInt(1)})
 		ended := make(chan error, 1)
 		n.Launch("careless", "handed", starlark.Tuple{list}, nil, func(_ *runtime.Address, err error) { ended <- err })
@@ -148,11 +153,16 @@ func TestImpossibleLimits(t *testing.T) {
 			w.Limits = runtime.Limits{}
 			w.Handlers = map[string]func() runtime.Handler{"careless": func() runtime.Handler { return new(careless) }}
 			n := w.Node("m")
+			told := 0
 			n.LaunchWith(runtime.LaunchOptions{Script: "careless", Limits: c.limits}, func(_ *runtime.Address, err error) {
+				told++
 				if err == nil || !strings.Contains(err.Error(), "launch careless: limits: "+c.want) {
 					t.Errorf("launch with %+v: got %v, want an error with %q", c.limits, err, c.want)
 				}
 			})
+			if told != 1 {
+				t.Errorf("launch with %+v: told of %d outcomes, want 1", c.limits, told)
+			}
 		})
 	}
 }

@@ -102,6 +102,10 @@ func Run(o Options) error {
 	case why := <-h.aborted:
 		err = &AbortError{why}
 	case err = <-started:
+		if why, ok := h.isAborted(); ok { // in init, which may have ended nevertheless
+			err = &AbortError{why}
+			break
+		}
 		if err != nil && !errors.Is(err, &runtime.CallError{Kind: runtime.Dead}) { // dead is a main service that called exit
 			err, drain = initFailed(o.Main, err, programs), 0
 			break
@@ -122,6 +126,16 @@ func Run(o Options) error {
 		err = errors.Join(err, h.node.StopProfile(o.Profile))
 	}
 	return err
+}
+
+// isAborted reports whether and why a service wants the node to end. It tells each time at most once.
+func (h *house) isAborted() (why string, ok bool) {
+	select {
+	case why = <-h.aborted:
+		return why, true
+	default:
+		return "", false
+	}
 }
 
 // house is a node and what is below it.
