@@ -316,8 +316,8 @@ def say(address, text):
 				lost++
 			}
 		}
-		if lost > 2 {
-			t.Errorf("log: got %d lines about strangers within a moment, want one a second", lost)
+		if w.Virtual() && lost != 1 { // the machine may take longer than a second for it
+			t.Errorf("log: got %d lines about strangers within a moment, want 1 a second", lost)
 		}
 		w.Want("1", "a", "caller", "call", "b", "callee", "one", 1)
 	})
