@@ -86,7 +86,7 @@ func (s *Service) disclaim(c claim) {
 	if i < 0 {
 		return
 	}
-	c.table.CompareAndDelete(c.name, s) // somebody else may have it if s has ended
+	c.table.CompareAndDelete(c.name, s)                    // somebody else may have it if s has ended
 	s.names = slices.Delete(slices.Clone(s.names), i, i+1) // known shares the old array
 	known := s.names
 	s.known.Store(&known)
