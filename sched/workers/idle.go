@@ -91,6 +91,11 @@ func (w *worker) wait() sched.Task {
 		if ws.closed.Load() {
 			return nil
 		}
+		if w.replaced.Load() {
+			w.retire()
+			ws.found()
+			return nil
+		}
 		t := w.search()
 		if t != nil {
 			ws.found()

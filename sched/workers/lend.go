@@ -73,6 +73,11 @@ func (w *worker) help(t sched.Task) {
 func (w *worker) giveBack() {
 	ws := w.all
 	w.leave()
+	if w.replaced.Load() { // its goroutine, which is parked, retires
+		ws.searching.Add(1) // as whoever is woken
+		w.unpark()
+		return
+	}
 	ws.idle.push(w)
 	if ws.anyWork() {
 		ws.wakeOne()
@@ -87,5 +92,6 @@ func (w *worker) leave() {
 	for t := w.queue.pop(); t != nil; t = w.queue.pop() {
 		w.all.outside.push(t)
 	}
+	w.passed() // what comes next may have been made ready long after the last look at the clock
 	w.began.Store(0)
 }

@@ -6,9 +6,10 @@ import (
 )
 
 // A turn may hold its worker for long: one step of a script that compares enormous values, or code in Go that blocks. With as
-// many of them as there are workers nothing else would run. So a worker whose turn lasts too long is replaced by a spare one. It
-// goes on with its turn and retires when that ends. If its place is lent, the turn is that of the goroutine that was lent it, and the
-// worker retires after its own next turn. So there are threads workers that are neither stuck nor about to retire.
+// many of them as there are workers nothing else would run. So a worker whose turn lasts too long is replaced by a spare one, and
+// what it has is given to the others. It goes on with its turn and retires when that ends: there are always threads workers that have
+// not been replaced. A worker may be taken for stuck that is not, after several turns at the edge of it or when the machine was
+// halted: it retires just the same.
 
 const (
 	// stuckAfter is how long a turn lasts until its worker is replaced, give or take a look.
@@ -39,29 +40,43 @@ func (ws *Workers) guard() {
 	}
 }
 
-// replaceStuck starts a spare worker for each that is stuck and has not been replaced.
+// replaceStuck looks after the workers that are stuck.
 func (ws *Workers) replaceStuck() {
 	now := int64(ws.Now())
 	for _, w := range ws.inUse() {
-		if w.replaced.Load() { // what it has reserved for itself would wait for the end of its turn
-			if t, _ := w.next.takeStale(w.next.held.Load()); t != nil {
-				ws.Ready(t)
-			}
-			continue
-		}
+		replaced := w.replaced.Load() // first: who retires takes back that it has begun, and then this
 		if began := w.began.Load(); began == 0 || now-began < int64(stuckAfter) {
 			continue
 		}
-		spare := ws.spares.take()
-		if spare == nil {
-			return
+		if !replaced {
+			ws.replace(w)
 		}
-		w.replaced.Store(true)
-		if used := int32(spare.index + 1); used > ws.used.Load() {
-			ws.used.Store(used)
-		}
-		ws.alive.Add(1)
-		ws.done.Go(spare.loop)
+		w.strip()
+	}
+}
+
+// replace starts a spare worker in the place of w, if there is one left.
+func (ws *Workers) replace(w *worker) {
+	spare := ws.spares.take()
+	if spare == nil {
+		return
+	}
+	w.replaced.Store(true)
+	if used := int32(spare.index + 1); used > ws.used.Load() {
+		ws.used.Store(used)
+	}
+	ws.alive.Add(1)
+	ws.watch.work()
+	ws.done.Go(spare.loop)
+}
+
+// strip gives what a stuck worker has to the others: they may always have enough of their own, and never look here.
+func (w *worker) strip() {
+	if t, _ := w.next.takeStale(w.next.held.Load()); t != nil {
+		w.all.Ready(t)
+	}
+	for t := w.queue.pop(); t != nil; t = w.queue.pop() {
+		w.all.Ready(t)
 	}
 }
 
@@ -86,7 +101,7 @@ func (s *spares) put(w *worker) {
 	s.idle = append(s.idle, w)
 }
 
-// retire leaves what a worker has that was replaced to the others, and makes it a spare.
+// retire leaves what a worker has that was replaced to the others, and makes it a spare. Its goroutine touches it no more.
 func (w *worker) retire() {
 	ws := w.all
 	w.leave()
