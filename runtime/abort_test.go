@@ -53,9 +53,7 @@ func TestAbort(t *testing.T) {
 	if got := <-told; got != "enough" || len(told) > 0 {
 		t.Errorf("told: got %q, and %d more, want it once", got, len(told))
 	}
-	done := make(chan struct{})
-	n.Stop(0, func() { close(done) })
-	<-done
+	stop(n)
 	ws.Close()
 }
 

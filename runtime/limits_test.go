@@ -224,9 +224,7 @@ def long(n):
 	if failed.Load() > stopped || stopped == 0 {
 		t.Errorf("handlers that failed: got %d, want no more than were stopped: %d, and some", failed.Load(), stopped)
 	}
-	done := make(chan struct{})
-	n.Stop(0, func() { close(done) })
-	<-done
+	stop(n)
 	ws.Close()
 }
 
@@ -269,9 +267,7 @@ func TestHeapWatchStopsWhatLoads(t *testing.T) {
 	if err := try(); err != nil {
 		t.Errorf("launch when the heap is small again: got %v, want none", err)
 	}
-	done := make(chan struct{})
-	n.Stop(0, func() { close(done) })
-	<-done
+	stop(n)
 	ws.Close()
 }
 
