@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"sync/atomic"
 
 	"go.starlark.net/starlark"
 
@@ -60,8 +59,7 @@ type coroutine struct {
 	lent      bool // code in Go has the thread, and may have changed it
 	halted    bool // the thread was told to stop, since it has used up its steps, or grown too large
 	guard     guard
-	seat      *seat  // where the heap watch sees the handler, nil while it does not
-	sitting   uint64 // number of the handler, for the heap watch
+	pace      pace
 
 	id      uint64     // of the task within its service: the service's count of coroutines when it began
 	begun   sched.Time // when the job began
@@ -90,9 +88,6 @@ const coroutineKey = "co"
 type Coroutines struct {
 	free   []freeList // by worker; touched only by that worker
 	rulers rulers
-
-	watched atomic.Bool // there is a heap watch
-	seats   []seat      // by worker
 }
 
 // freeList is padded: every command writes it, and two workers that write the same cache line cost each other a quarter of
@@ -107,7 +102,7 @@ const maxFree = 256
 
 // NewCoroutines returns an empty pool for a scheduler with the given number of workers.
 func NewCoroutines(workers int) *Coroutines {
-	return &Coroutines{free: make([]freeList, workers), seats: make([]seat, workers)}
+	return &Coroutines{free: make([]freeList, workers)}
 }
 
 // Close ends the idle coroutines. No node may be using the pool.
@@ -266,7 +261,7 @@ func (co *coroutine) recycle() {
 		t.co, t.ended = nil, true
 	}
 	co.svc, co.job, co.source, co.deadline, co.trace = nil, job{}, nil, 0, 0
-	co.session, co.depth, co.cancelled, co.answered, co.sitting = 0, 0, false, false, 0
+	co.session, co.depth, co.cancelled, co.answered = 0, 0, false, false
 	co.waiting.callee = nil
 	if co.lent {
 		co.lent = false
@@ -296,8 +291,13 @@ func (co *coroutine) onMaxSteps(th *starlark.Thread) {
 		co.look()
 	}
 	co.sample()
+	if th.Steps >= co.pace.next {
+		if why := co.pace.look(co.svc.node.heap, co.svc.node.sched.Now(), th.Steps); why != "" {
+			co.stopHandler(why)
+			return
+		}
+	}
 	if th.Steps < co.guard.sliceEnd {
-		co.sit()
 		co.nextHook()
 		return
 	}
@@ -313,13 +313,13 @@ func (co *coroutine) onMaxSteps(th *starlark.Thread) {
 		th.Cancel(errKilled.Error())
 		return
 	}
-	co.sit()
 	co.long.resumed = co.svc.node.sched.Now()
+	co.pace.goOn(co.svc.node.heap, co.long.resumed, th.Steps)
 }
 
 // nextHook makes the interpreter call onMaxSteps when the next of its duties is due.
 func (co *coroutine) nextHook() {
-	at := min(co.guard.sliceEnd, co.guard.lookAt)
+	at := min(co.guard.sliceEnd, co.guard.lookAt, co.pace.next)
 	if co.long.sampleAt != 0 {
 		at = min(at, co.long.sampleAt)
 	}

@@ -21,10 +21,12 @@ const (
 	// A handler that ends, or blocks, within firstLook steps pays nothing: to count something down and compare it takes 18.
 	firstLook = 24
 	// While the locals are small, looks are denseLook steps apart; a local that doubles in each turn of a loop of seven
-	// steps has then grown 10,000-fold. With a heap watch, after denseSteps the distance doubles with each look, up to a
+	// steps has then grown 10,000-fold. With a heap watch, which sees it too, after denseSteps the distance doubles with each look, up to a
 	// slice, until something grows again.
 	denseLook  = 96
 	denseSteps = 1000
+	// While a local doubles from look to look, they are growthLook steps apart at the most.
+	growthLook = 16
 
 	// maxBulk is the size of a string that nobody needs, if the service has no limit of its memory. A container may be
 	// containerScale times as large: it may be the state of a service, which is old and only looked at.
@@ -55,6 +57,7 @@ func (co *coroutine) arm() {
 	g.sliceEnd = min(g.began+l.Slice, co.stepLimit)
 	g.lookAt, g.distance, g.largest = g.began+firstLook, denseLook, 0
 	co.fresh, co.long.spent = false, 0
+	co.pace.begin(co.svc.node.heap, co.svc.node.sched, co.thread.Steps, co.svc.maxBulk())
 	co.sample()
 }
 
@@ -81,9 +84,10 @@ func (co *coroutine) look() {
 	}
 	switch {
 	case largest > 2*g.largest && largest > 4096: // it grows
-		g.distance = distance(largest)
+		g.distance = min(distance(largest), growthLook)
 		g.began = th.Steps
-	case th.Steps-g.began < denseSteps || !co.svc.node.coroutines.watched.Load():
+		co.pace.hasten()
+	case th.Steps-g.began < denseSteps || co.svc.node.heap == nil:
 		g.distance = distance(largest)
 	default:
 		g.distance = min(2*g.distance, co.svc.limits.Slice)

@@ -173,9 +173,9 @@ type caller struct{ stopped *atomic.Int64 }
 func (caller) Init(*runtime.Context, starlark.Tuple, []starlark.Tuple) error { return nil }
 
 func (c caller) Handle(ctx *runtime.Context, _ string, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
-	for i := range 3000 {
-		_, err := ctx.Call(args[0], "long", starlark.Tuple{starlark.MakeInt(100 + i%7*900)}, 0)
-		if err != nil && strings.Contains(err.Error(), "too much") {
+	for i := range 40 {
+		_, err := ctx.Call(args[0], "long", starlark.Tuple{starlark.MakeInt(100 + i%4*100_000)}, 0)
+		if err != nil && strings.Contains(err.Error(), "memory: the node's heap holds 200 MiB, limit 100 MiB; handler stopped") {
 			c.stopped.Add(1)
 		} else if err != nil {
 			return nil, err
@@ -187,8 +187,8 @@ func (c caller) Handle(ctx *runtime.Context, _ string, args starlark.Tuple, _ []
 	return starlark.None, nil
 }
 
-// TestHeapWatchStopsNobodyElse looks at handlers as fast as it can, on workers: those that are stopped are those it means,
-// never one that a coroutine took up after it. Handlers of a few steps are never meant.
+// TestHeapWatchStopsNobodyElse: on workers, and while the heap is too large, those that run for long are stopped, and never one that a
+// coroutine took up after it. Handlers of a few steps are never meant.
 func TestHeapWatchStopsNobodyElse(t *testing.T) {
 	ws := workers.New(workers.Options{Threads: 2, Seed: 1})
 	source := scripts{"worker.star": `
@@ -198,31 +198,32 @@ def long(n):
     for i in range(n):
         pass
 `}
-	var failed atomic.Int64
+	var failed, stopped atomic.Int64
+	var watch *runtime.HeapWatch
+	watch = runtime.NewHeapWatch(100<<20, func() int64 { return 200 << 20 }, func() {
+		stopped.Add(1)
+		watch.Settle()
+	})
 	n, err := runtime.NewNode(runtime.Config{
-		Name: "n", Scheduler: ws, Programs: runtime.NewPrograms(source.read),
+		Name: "n", Scheduler: ws, Programs: runtime.NewPrograms(source.read), Heap: watch,
 		Handlers: map[string]func() runtime.Handler{"caller": func() runtime.Handler { return caller{&failed} }},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	watch := n.HeapWatch()
-	var left atomic.Int32
+	done := make(chan error)
 	for range 2 {
-		left.Add(1)
 		n.Request(launch(t, n, "caller"), "run", starlark.Tuple{launch(t, n, "worker.star")}, nil, time.Minute, func(_ starlark.Value, err error) {
-			if err != nil {
-				t.Error(err)
-			}
-			left.Add(-1)
+			done <- err
 		})
 	}
-	stopped := int64(0)
-	for left.Load() > 0 {
-		stopped += int64(watch.Look("too much"))
+	for range 2 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	}
-	if failed.Load() > stopped || stopped == 0 {
-		t.Errorf("handlers that failed: got %d, want no more than were stopped: %d, and some", failed.Load(), stopped)
+	if failed.Load() != stopped.Load() || failed.Load() < 2*20 || failed.Load() > 2*30 {
+		t.Errorf("handlers that failed: got %d, want those that were stopped, %d: half of the calls at least, and none that is short", failed.Load(), stopped.Load())
 	}
 	stop(n)
 	ws.Close()
@@ -251,19 +252,20 @@ func TestHeapWatchStopsWhatLoads(t *testing.T) {
 		"grows.star": "d = {\"n\": 0}\nwhile d[\"n\"] < 500000:\n    d[\"n\"] += 1\n",
 		"main.star":  "load(\"grows.star\", \"d\")\n",
 	}
-	n, err := runtime.NewNode(runtime.Config{Name: "n", Scheduler: ws, Programs: runtime.NewPrograms(source.read)})
+	var size atomic.Int64
+	watch := runtime.NewHeapWatch(100<<20, size.Load, func() {})
+	n, err := runtime.NewNode(runtime.Config{Name: "n", Scheduler: ws, Programs: runtime.NewPrograms(source.read), Heap: watch})
 	if err != nil {
 		t.Fatal(err)
 	}
-	watch := n.HeapWatch()
 	try := func() error {
 		done := make(chan error)
 		n.Launch("main.star", "", nil, nil, func(_ *runtime.Address, err error) { done <- err })
 		return <-done
 	}
-	watch.Look("too much")
-	wantKind(t, try(), "grows.star", "the node's heap is too large")
-	watch.Look("")
+	size.Store(200 << 20)
+	wantKind(t, try(), "grows.star", "the node's heap holds 200 MiB, limit 100 MiB")
+	size.Store(50 << 20)
 	if err := try(); err != nil {
 		t.Errorf("launch when the heap is small again: got %v, want none", err)
 	}

@@ -70,6 +70,10 @@ type Config struct {
 	// Cluster names the other nodes. Without it the node can still be dialled if Cluster.Listen is set.
 	Cluster Cluster
 
+	// Heap stops handlers while the heap of the process is too large; nil stops none. It is for production, since what it does
+	// depends on the machine. Neither it nor Programs may then be shared with another node.
+	Heap *HeapWatch
+
 	// Abort is called, at most once and in a turn of the service that asks, when a service wants the node to end (skynet.abort). It must
 	// not block; most owners call [Node.Stop]. Without it no service can ask for that.
 	Abort func(why string)
@@ -92,6 +96,7 @@ type Node struct {
 	programs    *Programs
 	coroutines  *Coroutines
 	ownPool     bool
+	heap        *HeapWatch // nil if nobody watches it
 	logTo       slog.Handler
 	handlers    map[string]func() Handler
 	limits      Limits
@@ -145,7 +150,7 @@ func NewNode(c Config) (*Node, error) {
 		name: cmp.Or(c.Name, DefaultName), named: c.Name != "", incarnation: c.Incarnation, index: c.Index,
 		abort: c.Abort,
 		sched: c.Scheduler, net: c.Network, store: c.Store, programs: c.Programs,
-		coroutines: c.Coroutines, logTo: c.Log, handlers: c.Handlers, limits: c.Limits, policy: slices.Clone(c.Policy), trace: c.Trace,
+		coroutines: c.Coroutines, heap: c.Heap, logTo: c.Log, handlers: c.Handlers, limits: c.Limits, policy: slices.Clone(c.Policy), trace: c.Trace,
 		unique: make(map[string]*uniqueLaunch), queries: make(map[string]*line[waitRef, struct{}]),
 	}
 	if err := n.policy.check(n.programs.restricted); err != nil {
@@ -158,6 +163,9 @@ func NewNode(c Config) (*Node, error) {
 				return nil, fmt.Errorf("runtime: NewNode: env: %s: %w", key, err)
 			}
 		}
+	}
+	if c.Heap != nil {
+		c.Programs.heap, c.Programs.clock = c.Heap, c.Scheduler
 	}
 	n.traceBase = traceBase(n.name, n.incarnation)
 	n.decoder = wire.Decoder{Ext: n.decodeAddress}

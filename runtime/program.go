@@ -6,12 +6,12 @@ import (
 	"maps"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
 
 	"skynet/runtime/diag"
+	"skynet/sched"
 )
 
 // Dialect is the Starlark that services and scenarios are written in: while, recursion, sets and control flow at the top
@@ -32,7 +32,8 @@ type Programs struct {
 	programs map[string]*Program
 	modules  map[string]*module
 
-	heavy atomic.Bool // the heap of the process is too large: what loads now is stopped, see [HeapWatch]
+	heap  *HeapWatch // stops what loads; nil if there is none
+	clock sched.Scheduler
 }
 
 // Program is a compiled script. It is immutable.
@@ -287,23 +288,22 @@ func (p *Programs) runModule(program *starlark.Program, name string, predeclared
 	return globals, th.Steps, err
 }
 
-// loadLook is how many steps of a module's top level are between two looks at whether the heap is too large.
-const loadLook = 64
-
-// bound bounds the steps of a thread that runs the top level of a module, and stops it while the heap of the process is too
-// large.
+// bound bounds the steps of a thread that runs the top level of a module, which the heap watch stops like a handler.
 func (p *Programs) bound(th *starlark.Thread) {
+	var pace pace
+	pace.begin(p.heap, p.clock, 0, maxBulk)
 	th.OnMaxSteps = func(th *starlark.Thread) {
-		switch {
-		case th.Steps >= loadSteps:
+		if th.Steps >= loadSteps {
 			th.Cancel(fmt.Sprintf("step budget of %d for a module exceeded (endless loop?)", loadSteps))
-		case p.heavy.Load():
-			th.Cancel("memory: the node's heap is too large")
-		default:
-			th.SetMaxExecutionSteps(min(th.Steps+loadLook, loadSteps))
+			return
 		}
+		if why := pace.look(p.heap, p.clock.Now(), th.Steps); why != "" {
+			th.Cancel(why)
+			return
+		}
+		th.SetMaxExecutionSteps(min(pace.next, loadSteps))
 	}
-	th.SetMaxExecutionSteps(loadLook)
+	th.SetMaxExecutionSteps(min(pace.next, loadSteps))
 }
 
 // loadFromCoroutine is load() in a service's own script.

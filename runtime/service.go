@@ -383,9 +383,6 @@ func (s *Service) resume(co *coroutine) {
 
 // resumed deals with how a coroutine has come back.
 func (s *Service) resumed(co *coroutine, sig signal, alive bool) {
-	if co.seat != nil {
-		co.rise()
-	}
 	co.charge()
 	if sig == done || !alive {
 		s.unlist(co)

@@ -1,8 +1,6 @@
 package serve
 
 import (
-	"fmt"
-	"log/slog"
 	"os"
 	"path"
 	goruntime "runtime"
@@ -11,104 +9,67 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"skynet/runtime"
 )
 
-const (
-	// A heap above half its limit is looked at often: what doubles a value of 128 MiB takes some 50 ms for it.
-	lookOften  = 2 * time.Millisecond
-	lookSeldom = 20 * time.Millisecond
-	quiet      = 500 * time.Millisecond
+// heapShare is the part of the machine's memory that the heap leaves to others if nothing else is said, as one in so many: a
+// string may be copied while it grows, and stacks and the system need some, too.
+const heapShare = 4
 
-	// The share of the machine's memory that the heap may take if nothing else is said: a string may be copied while it
-	// grows, and stacks and the system need some, too.
-	heapShare = 4 // three quarters of it: total - total/heapShare
-)
-
-// heapWatch is the goroutine that looks at the heap of the process and stops handlers while it is too large.
+// heapWatch is what a node's [runtime.HeapWatch] needs from the process: the size of its heap, and garbage collections.
 type heapWatch struct {
-	limit      int64
-	headroom   int64 // counts as heap but takes no memory
-	watch      *runtime.HeapWatch
-	log        *slog.Logger
-	quietUntil time.Time // nobody else is stopped for so long after somebody was …
-	quietBelow int64     // … unless the heap is larger than that
-	before     int64     // the soft limit of Go's garbage collector, as it was
-	stop       chan struct{}
-	done       sync.WaitGroup
+	*runtime.HeapWatch
+	headroom int64 // counts as heap but takes no memory
+	before   int64 // the soft limit of Go's garbage collector, as it was
+	done     sync.WaitGroup
 }
 
-// watchHeap starts to watch the heap of a node; without a limit, given or known, it returns nil. The garbage collector works
+// watchHeap prepares to watch the heap of a node; without a limit, given or known, it returns nil. The garbage collector works
 // harder near the limit, so that it is not reached by garbage.
-func watchHeap(node *runtime.Node, headroom int64, log *slog.Logger) *heapWatch {
-	limit := node.Limits().Heap
+func watchHeap(limit, headroom int64) *heapWatch {
+	before := debug.SetMemoryLimit(-1)
 	if limit == 0 {
-		limit = defaultHeap(os.ReadFile, debug.SetMemoryLimit(-1))
+		limit = defaultHeap(os.ReadFile, before)
 	}
 	if limit == 0 {
 		return nil
 	}
-	h := &heapWatch{limit: limit, headroom: headroom, watch: node.HeapWatch(), log: log, stop: make(chan struct{})}
-	h.before = debug.SetMemoryLimit(-1)
-	debug.SetMemoryLimit(min(h.before, limit+headroom))
-	h.done.Go(h.run)
+	debug.SetMemoryLimit(min(before, limit+headroom))
+	h := &heapWatch{headroom: headroom, before: before}
+	h.HeapWatch = runtime.NewHeapWatch(limit, h.size, h.collect)
 	return h
 }
 
-// close ends the watch. It may be nil.
+// watch is what the node is given. It is nil if h is.
+func (h *heapWatch) watch() *runtime.HeapWatch {
+	if h == nil {
+		return nil
+	}
+	return h.HeapWatch
+}
+
+// close ends the watch, whose node has ended. It may be nil.
 func (h *heapWatch) close() {
 	if h != nil {
-		close(h.stop)
 		h.done.Wait()
 		debug.SetMemoryLimit(h.before)
 	}
 }
 
-func (h *heapWatch) run() {
-	for {
-		select {
-		case <-h.stop:
-			return
-		case <-time.After(h.look(time.Now())):
-		}
-	}
-}
-
-// heap is how many bytes the heap holds: live objects, and garbage that was not found yet.
-func (h *heapWatch) heap() int64 {
+// size is how many bytes the heap holds: live objects, and garbage that was not found yet.
+func (h *heapWatch) size() int64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(sample)
 	return int64(sample[0].Value.Uint64()) - h.headroom
 }
 
-// look stops handlers if the heap is too large, and returns when to look again. It waits for no garbage collection: that
-// would wait for the operation that doubles a string, and the next one would have begun when it is over. It remembers who was
-// running while the heap was small enough, too, so the first look at one that is too large can be the second at a handler.
-func (h *heapWatch) look(now time.Time) time.Duration {
-	heap := h.heap()
-	switch {
-	case heap <= h.limit:
-		h.watch.Look("")
-		h.quietUntil = time.Time{}
-		if heap <= h.limit/2 {
-			return lookSeldom
-		}
-		return lookOften
-	case now.Before(h.quietUntil) && heap < h.quietBelow:
-		h.watch.Look("")
-		return lookOften
-	}
-	why := fmt.Sprintf("memory: the node's heap holds %d MiB, limit %d MiB; handler stopped", heap>>20, h.limit>>20)
-	if n := h.watch.Look(why); n > 0 {
-		// Whoever was stopped may be busy still with the step it was in, and what it held is garbage then: nobody else is
-		// stopped for that.
-		h.quietUntil, h.quietBelow = now.Add(quiet), heap+heap/2
-		h.done.Go(goruntime.GC)
-		h.log.Warn("handlers stopped: the heap is too large", "handlers", n, "heap", heap, "limit", h.limit)
-	}
-	return lookOften
+// collect frees what a handler held that was stopped.
+func (h *heapWatch) collect() {
+	h.done.Go(func() {
+		goruntime.GC()
+		h.Settle()
+	})
 }
 
 // defaultHeap is three quarters of the least of the memory of the machine, that of the cgroup, and GOMEMLIMIT; 0 if none of

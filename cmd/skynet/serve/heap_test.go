@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestHeapLimit runs handlers that take all the memory they can get: each is stopped and says where, the process lives, and
+// TestHeapLimit runs handlers that take all the memory they can get: each is stopped and says where, the process stays small, and
 // the other services go on.
 func TestHeapLimit(t *testing.T) {
 	t.Parallel()
@@ -33,11 +33,11 @@ threads = 2
 		c.want("victim forget", "forgotten")
 		other.want("good alive", "alive")
 	}
-	if log := p.log.String(); !strings.Contains(log, "handlers stopped: the heap is too large") {
+	if log := p.log.String(); !strings.Contains(log, heap) {
 		t.Error("log: got no line about the heap, want one")
 	}
 	p.stop()
-	if usage, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		t.Logf("the process took %d MiB at the most", usage.Maxrss>>10)
+	if usage, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok && usage.Maxrss>>10 > 3*256 { // in KiB on Linux
+		t.Errorf("memory of the process: got %d MiB at the most, want at most three times the limit of 256 MiB", usage.Maxrss>>10)
 	}
 }

@@ -170,15 +170,15 @@ func open(o Options, programs *runtime.Programs) (*house, error) {
 	h.network = &network{log: h.log, Network: real.New(real.Options{Lend: h.workers.Lend, Refused: func(address string, err error) {
 		h.log.Warn("connections are not accepted", "address", address, "error", err.Error())
 	}})}
+	h.heap = watchHeap(c.Limits.Heap, workers.Headroom)
 	h.node, err = runtime.NewNode(runtime.Config{
 		Name: name, Incarnation: incarnation(time.Now()), Scheduler: h.workers, Network: h.network, Store: h.store,
-		Programs: programs, Log: handler, Limits: c.Limits, Policy: c.Policy, Env: c.Env, Cluster: c.Cluster,
+		Programs: programs, Log: handler, Limits: c.Limits, Policy: c.Policy, Env: c.Env, Cluster: c.Cluster, Heap: h.heap.watch(),
 		Abort: func(why string) { h.aborted <- why }, // once
 	})
 	if err != nil {
 		return nil, errors.Join(err, h.close())
 	}
-	h.heap = watchHeap(h.node, workers.Headroom, h.log)
 	return h, nil
 }
 
