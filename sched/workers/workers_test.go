@@ -153,6 +153,53 @@ func TestStuckTurnStarvesNobody(t *testing.T) {
 	close(release)
 }
 
+// TestMoreAreStuckThanCanBeReplaced: what a stuck worker has runs elsewhere, also if no spare worker is left to take its place and the
+// others never run out of work of their own.
+func TestMoreAreStuckThanCanBeReplaced(t *testing.T) {
+	const threads = 65
+	s := workers.New(workers.Options{Threads: threads})
+	spares := s.Workers() - threads
+	if spares >= threads {
+		t.Fatalf("spare workers: got %d, want fewer than the %d that there are else", spares, threads)
+	}
+	var over atomic.Bool
+	release := make(chan struct{})
+	var stuck, ran atomic.Int32
+	block := task(func(turn *sched.Turn) bool {
+		for range 3 {
+			turn.Ready(task(func(*sched.Turn) bool { ran.Add(1); return false }))
+		}
+		stuck.Add(1)
+		<-release
+		return false
+	})
+	for range spares {
+		s.Ready(block)
+	}
+	schedtest.Wait(t, func() bool { return stuck.Load() == int32(spares) })
+	meet := func(n int) { // as many workers as that have not been replaced
+		var here atomic.Int32
+		for range n {
+			s.Ready(task(func(*sched.Turn) bool {
+				for here.Add(1); here.Load() < int32(n); {
+					runtime.Gosched()
+				}
+				return false
+			}))
+		}
+		schedtest.Wait(t, func() bool { return here.Load() == int32(n) })
+	}
+	meet(threads)
+	for range 4 * threads {
+		s.Ready(task(func(*sched.Turn) bool { return !over.Load() }))
+	}
+	s.Ready(block)
+	schedtest.Wait(t, func() bool { return ran.Load() == 3*int32(spares+1) })
+	over.Store(true)
+	close(release)
+	s.Close()
+}
+
 // TestLentPlaceIsLate has a turn in a lent place take longer than the place is lent for: what it has made ready does not see a time
 // from before.
 func TestLentPlaceIsLate(t *testing.T) {
