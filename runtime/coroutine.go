@@ -59,7 +59,6 @@ type coroutine struct {
 	lent      bool // code in Go has the thread, and may have changed it
 	halted    bool // the thread was told to stop, since it has used up its steps, or grown too large
 	guard     guard
-	pace      pace
 
 	id      uint64     // of the task within its service: the service's count of coroutines when it began
 	begun   sched.Time // when the job began
@@ -291,8 +290,8 @@ func (co *coroutine) onMaxSteps(th *starlark.Thread) {
 		co.look()
 	}
 	co.sample()
-	if th.Steps >= co.pace.next {
-		if why := co.pace.look(co.svc.node.heap, co.svc.node.sched.Now(), th.Steps); why != "" {
+	if p := co.svc.pace; p != nil && th.Steps >= p.next {
+		if why := p.look(co.svc.node.heap, co, co.svc.node.sched.Now(), th.Steps); why != "" {
 			co.stopHandler(why)
 			return
 		}
@@ -314,12 +313,17 @@ func (co *coroutine) onMaxSteps(th *starlark.Thread) {
 		return
 	}
 	co.long.resumed = co.svc.node.sched.Now()
-	co.pace.goOn(co.svc.node.heap, co.long.resumed, th.Steps)
+	if p := co.svc.pace; p != nil {
+		p.begin(co.long.resumed, th.Steps)
+	}
 }
 
 // nextHook makes the interpreter call onMaxSteps when the next of its duties is due.
 func (co *coroutine) nextHook() {
-	at := min(co.guard.sliceEnd, co.guard.lookAt, co.pace.next)
+	at := min(co.guard.sliceEnd, co.guard.lookAt)
+	if p := co.svc.pace; p != nil {
+		at = min(at, p.next)
+	}
 	if co.long.sampleAt != 0 {
 		at = min(at, co.long.sampleAt)
 	}

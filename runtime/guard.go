@@ -21,8 +21,8 @@ const (
 	// A handler that ends, or blocks, within firstLook steps pays nothing: to count something down and compare it takes 18.
 	firstLook = 24
 	// While the locals are small, looks are denseLook steps apart; a local that doubles in each turn of a loop of seven
-	// steps has then grown 10,000-fold. With a heap watch, which sees it too, after denseSteps the distance doubles with each look, up to a
-	// slice, until something grows again.
+	// steps has then grown 10,000-fold. With a heap watch, which sees it too, the distance doubles with each look after denseSteps,
+	// up to a slice, until something grows again.
 	denseLook  = 96
 	denseSteps = 1000
 	// While a local doubles from look to look, they are growthLook steps apart at the most.
@@ -57,7 +57,12 @@ func (co *coroutine) arm() {
 	g.sliceEnd = min(g.began+l.Slice, co.stepLimit)
 	g.lookAt, g.distance, g.largest = g.began+firstLook, denseLook, 0
 	co.fresh, co.long.spent = false, 0
-	co.pace.begin(co.svc.node.heap, co.svc.node.sched, co.thread.Steps, co.svc.maxBulk())
+	if s := co.svc; s.node.heap != nil {
+		if s.pace == nil {
+			s.pace = new(pace)
+		}
+		s.pace.begin(s.node.sched.Now(), co.thread.Steps)
+	}
 	co.sample()
 }
 
@@ -86,7 +91,9 @@ func (co *coroutine) look() {
 	case largest > 2*g.largest && largest > 4096: // it grows
 		g.distance = min(distance(largest), growthLook)
 		g.began = th.Steps
-		co.pace.hasten()
+		if p := co.svc.pace; p != nil {
+			p.next = 0 // now
+		}
 	case th.Steps-g.began < denseSteps || co.svc.node.heap == nil:
 		g.distance = distance(largest)
 	default:

@@ -8,24 +8,21 @@ import (
 	"skynet/sched"
 )
 
-// fakeClock is a clock that stands still until a test moves it.
-type fakeClock struct {
-	sched.Scheduler
-	now sched.Time
-}
-
-func (c *fakeClock) Now() sched.Time { return c.now }
-
-// runner is a thread under a watch, with a model of the heap.
+// runner is a service whose handler runs under a watch, with a model of the heap.
 type runner struct {
 	watch    *HeapWatch
-	clock    fakeClock
-	heap     int64
+	now      sched.Time
+	heap     int64 // the size
+	held     int64 // by the service
+	weighed  int   // how often that was found out
 	collects int
 	pace     pace
 	steps    uint64
 	why      string // it was stopped
 }
+
+func (r *runner) weigh() int64   { r.weighed++; return r.held }
+func (r *runner) maxBulk() int64 { return maxBulk }
 
 func newRunner(limit int64) *runner {
 	r := &runner{}
@@ -34,58 +31,75 @@ func newRunner(limit int64) *runner {
 	return r
 }
 
-// begin is the first look at a handler.
+// begin is the first look at a handler, or at one that goes on.
 func (r *runner) begin() {
-	r.pace.begin(r.watch, &r.clock, r.steps, maxBulk)
+	r.pace.pause(r.now)
+	r.pace.begin(r.now, r.steps)
 	r.why = ""
 }
 
-// step is a step that takes some time and makes the heap grow, if the thread was not stopped.
-func (r *runner) step(took time.Duration, grow int64) {
+// step is a step that takes some time, makes the heap grow, and what the service holds, if the handler was not stopped.
+func (r *runner) step(took time.Duration, grow, hold int64) {
 	if r.why != "" {
 		return
 	}
 	r.steps++
-	r.clock.now = r.clock.now.Add(took)
+	r.now = r.now.Add(took)
 	r.heap += grow
+	r.held += hold
 	if r.steps >= r.pace.next {
-		r.why = r.pace.look(r.watch, r.clock.now, r.steps)
+		r.why = r.pace.look(r.watch, r, r.now, r.steps)
+	}
+}
+
+// run takes so many usual steps.
+func (r *runner) run(steps int) {
+	for range steps {
+		r.step(usual, 0, 0)
 	}
 }
 
 // usual is what a step takes.
 const usual = 10 * time.Nanosecond
 
-// TestWatchStopsWhatDoubles: a string that doubles is stopped before it fills the memory, whatever the machine copies a second,
-// wherever the loop has its other steps and whether garbage is collected at once or not at all. Each copy of 256 MiB and more may hold up the
-// node, so there are few of them without a limit, too.
+// TestWatchStopsWhatDoubles: a string that doubles is stopped before it fills the memory, whatever the machine copies a second, whatever
+// else the loop does, blocking included, and whether garbage is collected at once or not at all. Each copy of 512 MiB and more
+// may hold up the node, so there are few of them without a limit, too.
 func TestWatchStopsWhatDoubles(t *testing.T) {
 	t.Parallel()
 	for _, limit := range []int64{256 << 20, 4 << 30, 1 << 40} {
 		for _, speed := range []int64{100 << 20, 1 << 30, 8 << 30} { // bytes a second
-			for _, loop := range []int{11, 12, 20, 50, 200, 299} { // steps
-				for _, garbage := range []bool{false, true} {
-					for phase := range min(loop, 16) {
-						r := newRunner(limit)
-						r.heap = 10 << 20
-						largest := int64(1)
-						for range phase {
-							r.step(usual, 0)
-						}
-						for r.why == "" && largest < 1<<50 {
-							for range loop - 1 {
-								r.step(usual, 0)
+			for _, loop := range []int{11, 12, 20, 50, 200, 500, 5000} { // steps
+				for _, blocks := range []bool{false, true} {
+					for _, garbage := range []bool{false, true} {
+						for phase := range min(loop, 16) {
+							r := newRunner(limit)
+							r.heap = 10 << 20
+							largest := int64(1)
+							r.run(phase)
+							for r.why == "" && largest < 1<<50 {
+								r.run(loop - 1)
+								grow := 2 * largest
+								if !garbage {
+									grow -= largest / 2 // what was there before the last copy
+								}
+								r.step(usual+time.Duration(float64(2*largest)/float64(speed)*1e9), grow, largest)
+								largest *= 2
+								if blocks && loop >= 50 && r.why == "" {
+									r.run(16)
+									if r.why == "" {
+										r.begin()
+									}
+								}
 							}
-							grow := 2 * largest
-							if !garbage {
-								grow -= largest / 2 // what was there before the last copy
+							bound := min(3*limit, 16<<30)
+							if loop >= stride { // then it doubles but once a stride
+								bound = min(2*limit, 4<<30)
 							}
-							largest *= 2
-							r.step(usual+time.Duration(float64(largest)/float64(speed)*1e9), grow)
-						}
-						if bound := min(2*limit, 8<<30); r.heap > bound {
-							t.Errorf("limit %s, %d MiB a second, loop of %d steps from %d, garbage %v: heap got to %s, want at most %s",
-								megabytes(limit), speed>>20, loop, phase, garbage, megabytes(r.heap), megabytes(bound))
+							if r.heap > bound+16<<20 {
+								t.Errorf("limit %s, %d MiB a second, loop of %d steps from %d, blocks %v, garbage %v: heap got to %s, want at most %s",
+									megabytes(limit), speed>>20, loop, phase, blocks, garbage, megabytes(r.heap), megabytes(bound))
+							}
 						}
 					}
 				}
@@ -94,87 +108,109 @@ func TestWatchStopsWhatDoubles(t *testing.T) {
 	}
 }
 
-// TestWatchStopsWhatGrows: what grows by little is stopped when the heap is too large, and what grows by much a little before.
+// TestWatchStopsWhatGrows: what grows by little is stopped when the heap is too large, and what grows by much at once a little before, also
+// if it blocks before it has run for long.
 func TestWatchStopsWhatGrows(t *testing.T) {
 	t.Parallel()
 	for _, grow := range []int64{100, 10_000, 1 << 20, 20 << 20} {
-		const limit = 1 << 30
-		r := newRunner(limit)
-		for i := 0; r.why == "" && r.heap < 10*limit; i++ {
-			r.step(usual, 0)
-			if i%15 == 0 {
-				r.step(time.Duration(grow), grow) // a byte a nanosecond
+		for _, turn := range []int{1 << 40, 500, 40} { // steps until it blocks
+			const limit = 1 << 30
+			r := newRunner(limit)
+			for i := 0; r.why == "" && r.heap < 10*limit; i++ {
+				r.step(usual, 0, 0)
+				if i%15 == 0 {
+					r.step(time.Duration(grow), grow, grow) // a byte a nanosecond
+				}
+				if i%turn == turn-1 && r.why == "" {
+					r.begin()
+				}
 			}
-		}
-		if r.heap < limit-5*grow || r.heap > limit+max(5*grow, 5<<20) {
-			t.Errorf("grows by %d: stopped at %d, want about %d", grow, r.heap, limit)
-		}
-		if r.collects != 1 {
-			t.Errorf("grows by %d: got %d collections, want 1", grow, r.collects)
+			if r.heap < limit-5*grow || r.heap > limit+max(30*grow, 20<<20) {
+				t.Errorf("grows by %d in turns of %d steps: stopped at %s, want about %s", grow, turn, megabytes(r.heap), megabytes(limit))
+			}
+			if r.collects != 1 {
+				t.Errorf("grows by %d in turns of %d steps: got %d collections, want 1", grow, turn, r.collects)
+			}
 		}
 	}
 }
 
-// TestWatchSparesBystanders: who is held up by what others do has not run meanwhile, and what others allocate is not its own.
+// TestWatchSparesBystanders: who holds little is not stopped for what others hold, unless they hold twice the limit, nor is who makes
+// garbage; and nobody is weighed often.
 func TestWatchSparesBystanders(t *testing.T) {
 	t.Parallel()
 	const limit = 1 << 30
 	r := newRunner(limit)
-	r.heap = 200 << 10
-	for range 15 { // the others' string doubles, each time the world is stopped
-		for range 1000 {
-			r.step(usual, 0)
-		}
-		r.step(300*time.Millisecond, r.heap)
-		if r.why != "" {
-			t.Fatalf("bystander, with a heap of %s: got %q, want to go on", megabytes(r.heap), r.why)
-		}
+	r.held = 1 << 20
+	for r.heap = 200 << 10; r.heap < limit; { // the others' string doubles, each time the world is stopped
+		r.run(1000)
+		r.step(300*time.Millisecond, r.heap, 0)
 	}
-	if r.heap < limit {
-		t.Fatalf("heap: got %s, want more than the limit", megabytes(r.heap))
+	for range 100 { // others grow fast while this one is looked at
+		r.step(300*time.Microsecond, 4<<20, 0)
+		r.step(-usual, -4<<20, 0)
+		r.run(20)
 	}
-	r.begin()
-	began := r.steps
-	for r.why == "" && r.steps < 1_000_000 {
-		r.step(usual, 0)
+	r.heap = 2*limit - 100<<20
+	r.run(1_000_000)
+	if r.why != "" {
+		t.Errorf("bystander, with a heap of %s: got %q, want to go on", megabytes(r.heap), r.why)
 	}
-	if took := r.steps - began; took < 190_000 || took > 210_000 {
-		t.Errorf("with a heap that stays too large: stopped after %d steps, want some 200,000, which are 2 ms", took)
+	if r.weighed > 200 {
+		t.Errorf("bystander: weighed %d times, want at most 100 and once in 2 ms", r.weighed)
+	}
+	r.heap = 2*limit + 1
+	r.run(300_000)
+	if r.why == "" {
+		t.Error("bystander, with a heap of more than twice the limit: got to go on, want to be stopped")
+	}
+
+	r = newRunner(limit)
+	for range 1000 {
+		r.step(20*time.Millisecond, 200<<20, 200<<20)
+		r.run(100)
+		r.step(usual, -200<<20, -200<<20)
+	}
+	if r.why != "" {
+		t.Errorf("garbage of 200 MiB again and again: got %q, want to go on", r.why)
 	}
 }
 
-// TestWatchSparesOthersUntilCollected: when one was stopped the next is stopped only if the heap grows by another half, until what the first one held
-// is collected.
+// TestWatchSparesOthersUntilCollected: when one was stopped the next is stopped only if the heap grows by another quarter of the limit,
+// until what the first one held is collected.
 func TestWatchSparesOthersUntilCollected(t *testing.T) {
 	t.Parallel()
 	const limit = 100 << 20
 	r := newRunner(limit)
+	r.held = 50 << 20
 	run := func(want bool) {
 		t.Helper()
 		r.begin()
-		for range 300_000 {
-			if r.step(usual, 0); r.why != "" {
-				break
-			}
-		}
+		r.run(300_000)
 		if got := strings.Contains(r.why, "memory: the node's heap holds"); got != want {
 			t.Errorf("heap of %s: got stopped %v, want %v", megabytes(r.heap), got, want)
 		}
 	}
 	r.heap = limit
 	run(false)
-	r.heap = 2 * limit
+	r.heap = limit + 10<<20
 	run(true)
 	run(false)
-	r.heap = 3 * limit
+	r.heap = limit + 35<<20
 	run(false)
 	r.heap++
 	run(true)
-	r.heap = 4 * limit
+	r.heap = 2 * limit
+	run(true)
+	run(false)
+	r.heap++
+	run(true)
+	run(true)
+	r.heap = limit + 1
 	run(false)
 	r.watch.Settle()
 	run(true)
-	if r.collects != 3 {
-		t.Errorf("collections: got %d, want 3", r.collects)
+	if r.collects != 6 {
+		t.Errorf("collections: got %d, want 6", r.collects)
 	}
 }

@@ -174,8 +174,8 @@ func (caller) Init(*runtime.Context, starlark.Tuple, []starlark.Tuple) error { r
 
 func (c caller) Handle(ctx *runtime.Context, _ string, args starlark.Tuple, _ []starlark.Tuple) (starlark.Value, error) {
 	for i := range 40 {
-		_, err := ctx.Call(args[0], "long", starlark.Tuple{starlark.MakeInt(100 + i%4*100_000)}, 0)
-		if err != nil && strings.Contains(err.Error(), "memory: the node's heap holds 200 MiB, limit 100 MiB; handler stopped") {
+		_, err := ctx.Call(args[0], "long", starlark.Tuple{starlark.MakeInt(1 + i%4*100_000)}, 0)
+		if err != nil && strings.Contains(err.Error(), "memory: the node's heap holds 201 MiB, limit 100 MiB, and of it this service about ") {
 			c.stopped.Add(1)
 		} else if err != nil {
 			return nil, err
@@ -200,7 +200,7 @@ def long(n):
 `}
 	var failed, stopped atomic.Int64
 	var watch *runtime.HeapWatch
-	watch = runtime.NewHeapWatch(100<<20, func() int64 { return 200 << 20 }, func() {
+	watch = runtime.NewHeapWatch(100<<20, func() int64 { return 201 << 20 }, func() {
 		stopped.Add(1)
 		watch.Settle()
 	})

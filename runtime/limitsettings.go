@@ -62,7 +62,7 @@ func LimitSettings() []LimitSetting {
 			1024, 1<<30, func(l *Limits) *int { return &l.ReadBuffer }),
 		onNode(countSetting("services", "services", "Services of the node; one more is not launched. Small: launches fail. Large: a leak takes 4 KB for each.",
 			1, 1<<30, func(l *Limits) *int { return &l.Services })),
-		onNode(sizeSetting("heap", "While the heap of the process is larger, handlers that run for long are stopped, and those that are about to make it so; 0 is three quarters of the memory of machine, cgroup or `GOMEMLIMIT`, whichever is the least. Small: the garbage collector works hard, handlers are stopped early. Large: the system may end the process.",
+		onNode(sizeSetting("heap", "While the heap of the process is larger, handlers that run for long of services that hold much are stopped, and those that are about to make it so; 0 is three quarters of the memory of machine, cgroup or `GOMEMLIMIT`, whichever is the least. Small: the garbage collector works hard, handlers are stopped early. Large: the system may end the process.",
 			0, func(l *Limits) *int64 { return &l.Heap })),
 	}
 }

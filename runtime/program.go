@@ -290,20 +290,32 @@ func (p *Programs) runModule(program *starlark.Program, name string, predeclared
 
 // bound bounds the steps of a thread that runs the top level of a module, which the heap watch stops like a handler.
 func (p *Programs) bound(th *starlark.Thread) {
-	var pace pace
-	pace.begin(p.heap, p.clock, 0, maxBulk)
+	if p.heap == nil {
+		th.SetMaxExecutionSteps(loadSteps)
+		th.OnMaxSteps = stopLoad
+		return
+	}
+	own := pace{at: p.clock.Now(), ran: patience}
+	if why := own.look(p.heap, loader{&own}, own.at, 0); why != "" { // while the heap is too large nothing is loaded
+		th.Cancel(why)
+	}
+	own.next = firstStride
+	th.SetMaxExecutionSteps(own.next)
 	th.OnMaxSteps = func(th *starlark.Thread) {
 		if th.Steps >= loadSteps {
-			th.Cancel(fmt.Sprintf("step budget of %d for a module exceeded (endless loop?)", loadSteps))
+			stopLoad(th)
 			return
 		}
-		if why := pace.look(p.heap, p.clock.Now(), th.Steps); why != "" {
+		if why := own.look(p.heap, loader{&own}, p.clock.Now(), th.Steps); why != "" {
 			th.Cancel(why)
 			return
 		}
-		th.SetMaxExecutionSteps(min(pace.next, loadSteps))
+		th.SetMaxExecutionSteps(min(own.next, loadSteps))
 	}
-	th.SetMaxExecutionSteps(min(pace.next, loadSteps))
+}
+
+func stopLoad(th *starlark.Thread) {
+	th.Cancel(fmt.Sprintf("step budget of %d for a module exceeded (endless loop?)", loadSteps))
 }
 
 // loadFromCoroutine is load() in a service's own script.

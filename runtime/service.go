@@ -70,6 +70,7 @@ type Service struct {
 	known  atomic.Pointer[[]claim] // the names as of now, for everybody to read; at the end the last ones
 
 	meter       *meter                  // nil unless the processor or memory is limited
+	pace        *pace                   // for the heap watch; nil without one, and until a handler runs for more than a few steps
 	globalNames []string                // sorted, once they are needed
 	watchers    line[replyTo, struct{}] // who wants to hear of its end
 
@@ -383,6 +384,9 @@ func (s *Service) resume(co *coroutine) {
 
 // resumed deals with how a coroutine has come back.
 func (s *Service) resumed(co *coroutine, sig signal, alive bool) {
+	if s.pace != nil && !co.fresh {
+		s.pace.pause(s.node.sched.Now())
+	}
 	co.charge()
 	if sig == done || !alive {
 		s.unlist(co)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"skynet/runtime"
 )
@@ -22,6 +23,7 @@ type heapWatch struct {
 	*runtime.HeapWatch
 	headroom int64 // counts as heap but takes no memory
 	before   int64 // the soft limit of Go's garbage collector, as it was
+	pending  atomic.Int32
 	done     sync.WaitGroup
 }
 
@@ -66,9 +68,12 @@ func (h *heapWatch) size() int64 {
 
 // collect frees what a handler held that was stopped.
 func (h *heapWatch) collect() {
+	h.pending.Add(1)
 	h.done.Go(func() {
 		goruntime.GC()
-		h.Settle()
+		if h.pending.Add(-1) == 0 {
+			h.Settle()
+		}
 	})
 }
 

@@ -23,6 +23,8 @@ threads = 2
 		{"late_string", "greedy_worker.star:", guard},
 		{"in_dict", "greedy_worker.star:", heap},
 		{"caught", "greedy_worker.star:", heap},
+		{"seldom", "greedy_worker.star:", heap},
+		{"in_turns", "greedy_worker.star:", heap},
 		{"many", "greedy_worker.star:", heap},
 		{"square", "greedy_worker.star:", guard},
 	} {
