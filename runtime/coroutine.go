@@ -283,14 +283,18 @@ func (co *coroutine) charge() {
 // onMaxSteps is called by the interpreter now and then, to look at the handler's values and to take samples, and when a slice
 // of steps is used up: then the worker is handed back, or the handler is stopped if that was the last slice of its budget.
 func (co *coroutine) onMaxSteps(th *starlark.Thread) {
-	if co.fresh {
+	first := co.fresh
+	if first {
 		co.arm()
 	}
+	p := co.svc.pace
+	due := p != nil && th.Steps >= p.next
 	if th.Steps >= co.guard.lookAt {
 		co.look()
+		due = p != nil && !first // so that the next looks of both come at the same time
 	}
 	co.sample()
-	if p := co.svc.pace; p != nil && th.Steps >= p.next {
+	if due {
 		if why := p.look(co.svc.node.heap, co, co.svc.node.sched.Now(), th.Steps); why != "" {
 			co.stopHandler(why)
 			return

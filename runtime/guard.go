@@ -15,17 +15,14 @@ import (
 //
 // It sees strings, bytes, lists, tuples, dicts, sets and ints in the local variables of the two innermost frames. It does
 // not see what grows inside of a container or a global, nor what one built-in operation makes; in production [HeapWatch]
-// sees the former. A value that begins to double after the first thousands of steps of a handler may not be seen in time.
+// sees the former.
 
 const (
 	// A handler that ends, or blocks, within firstLook steps pays nothing: to count something down and compare it takes 18.
 	firstLook = 24
 	// While the locals are small, looks are denseLook steps apart; a local that doubles in each turn of a loop of seven
-	// steps has then grown 10,000-fold. With a heap watch, which sees it too, the distance doubles with each look after denseSteps,
-	// up to a slice, until something grows again.
+	// steps has then grown 10,000-fold. While one doubles from look to look they are growthLook apart at the most.
 	denseLook  = 96
-	denseSteps = 1000
-	// While a local doubles from look to look, they are growthLook steps apart at the most.
 	growthLook = 16
 
 	// maxBulk is the size of a string that nobody needs, if the service has no limit of its memory. A container may be
@@ -45,17 +42,15 @@ const (
 type guard struct {
 	sliceEnd uint64 // thread.Steps at which the slice is used up
 	lookAt   uint64 // thread.Steps at which the values are looked at next
-	began    uint64 // thread.Steps when the handler began, or went on after a wait
-	distance uint64 // steps from one look to the next
 	largest  int64  // the size of the largest local at the last look
 }
 
 // arm sets up what is watched while a handler, that has begun or gone on, uses its budget.
 func (co *coroutine) arm() {
 	g, l := &co.guard, co.svc.limits
-	g.began = co.stepLimit - l.Steps
-	g.sliceEnd = min(g.began+l.Slice, co.stepLimit)
-	g.lookAt, g.distance, g.largest = g.began+firstLook, denseLook, 0
+	began := co.stepLimit - l.Steps // or went on after a wait
+	g.sliceEnd = min(began+l.Slice, co.stepLimit)
+	g.lookAt, g.largest = began+firstLook, 0
 	co.fresh, co.long.spent = false, 0
 	if s := co.svc; s.node.heap != nil {
 		if s.pace == nil {
@@ -87,20 +82,12 @@ func (co *coroutine) look() {
 			}
 		}
 	}
-	switch {
-	case largest > 2*g.largest && largest > 4096: // it grows
-		g.distance = min(distance(largest), growthLook)
-		g.began = th.Steps
-		if p := co.svc.pace; p != nil {
-			p.next = 0 // now
-		}
-	case th.Steps-g.began < denseSteps || co.svc.node.heap == nil:
-		g.distance = distance(largest)
-	default:
-		g.distance = min(2*g.distance, co.svc.limits.Slice)
+	next := distance(largest)
+	if largest > 2*g.largest && largest > 4096 { // it grows
+		next = min(next, growthLook)
 	}
 	g.largest = largest
-	g.lookAt = th.Steps + g.distance
+	g.lookAt = th.Steps + next
 }
 
 // distance is how many steps the next look may be away if the largest local may double every seven.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"go.starlark.net/starlark"
 	"go.starlark.net/syntax"
@@ -32,7 +33,12 @@ type Programs struct {
 	programs map[string]*Program
 	modules  map[string]*module
 
-	heap  *HeapWatch // stops what loads; nil if there is none
+	guard atomic.Pointer[loadGuard]
+}
+
+// loadGuard stops what loads, if there is a heap watch.
+type loadGuard struct {
+	heap  *HeapWatch
 	clock sched.Scheduler
 }
 
@@ -290,13 +296,14 @@ func (p *Programs) runModule(program *starlark.Program, name string, predeclared
 
 // bound bounds the steps of a thread that runs the top level of a module, which the heap watch stops like a handler.
 func (p *Programs) bound(th *starlark.Thread) {
-	if p.heap == nil {
+	g := p.guard.Load()
+	if g == nil {
 		th.SetMaxExecutionSteps(loadSteps)
 		th.OnMaxSteps = stopLoad
 		return
 	}
-	own := pace{at: p.clock.Now(), ran: patience}
-	if why := own.look(p.heap, loader{&own}, own.at, 0); why != "" { // while the heap is too large nothing is loaded
+	own := pace{at: g.clock.Now(), ran: patience}
+	if why := own.look(g.heap, loader{&own}, own.at, 0); why != "" { // while the heap is too large nothing is loaded
 		th.Cancel(why)
 	}
 	own.next = firstStride
@@ -306,7 +313,7 @@ func (p *Programs) bound(th *starlark.Thread) {
 			stopLoad(th)
 			return
 		}
-		if why := own.look(p.heap, loader{&own}, p.clock.Now(), th.Steps); why != "" {
+		if why := own.look(g.heap, loader{&own}, g.clock.Now(), th.Steps); why != "" {
 			th.Cancel(why)
 			return
 		}

@@ -48,7 +48,13 @@ func (p *production) machine(w *World, name string) machine {
 		}
 		p.stores[name] = st
 	}
-	return machine{sched: m.workers, net: &named{Network: m.net, host: name, ports: &p.ports}, store: p.stores[name]}
+	return machine{sched: m.workers, net: &named{Network: m.net, host: name, ports: &p.ports}, store: p.stores[name], heap: p.heap()}
+}
+
+// heap returns a watch of a heap that is so large that services are suspected, but not too large.
+func (p *production) heap() *runtime.HeapWatch {
+	const limit = 1 << 40
+	return runtime.NewHeapWatch(limit, func() int64 { return limit / 2 }, func() { p.t.Error("a handler was stopped for the heap") })
 }
 
 func (p *production) wait(until func() bool) bool {

@@ -70,6 +70,7 @@ type machine struct {
 	sched sched.Scheduler
 	net   vnet.Network
 	store store.Store
+	heap  *runtime.HeapWatch
 	trace *trace.Trace
 	index int32
 }
@@ -164,7 +165,7 @@ func (w *World) TryNode(name string) (*runtime.Node, error) {
 	w.lives[name]++
 	m, logs := w.backend.machine(w, name), &logs{}
 	n, err := runtime.NewNode(runtime.Config{
-		Name: name, Incarnation: w.lives[name], Scheduler: m.sched, Network: m.net, Store: m.store,
+		Name: name, Incarnation: w.lives[name], Scheduler: m.sched, Network: m.net, Store: m.store, Heap: m.heap,
 		Programs: w.programs, Log: logs, Handlers: w.Handlers, Limits: w.Limits, Policy: w.Policy, Env: w.Env, Trace: m.trace, Index: m.index,
 		Cluster: runtime.Cluster{
 			Listen: w.table[name], Nodes: maps.Clone(w.table), Heartbeat: w.Heartbeat, Silence: w.Silence,
