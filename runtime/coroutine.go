@@ -291,11 +291,11 @@ func (co *coroutine) onMaxSteps(th *starlark.Thread) {
 	due := p != nil && th.Steps >= p.next
 	if th.Steps >= co.guard.lookAt {
 		co.look()
-		due = p != nil && !first // so that the next looks of both come at the same time
+		due = due || p != nil && !first // so that the next looks of both come at the same time
 	}
 	co.sample()
 	if due {
-		if why := p.look(co.svc.node.heap, co, co.svc.node.sched.Now(), th.Steps); why != "" {
+		if why := p.look(co.svc.node.heap, co, co.svc.node.sched, th.Steps); why != "" {
 			co.stopHandler(why)
 			return
 		}
@@ -318,7 +318,7 @@ func (co *coroutine) onMaxSteps(th *starlark.Thread) {
 	}
 	co.long.resumed = co.svc.node.sched.Now()
 	if p := co.svc.pace; p != nil {
-		p.begin(co.long.resumed, th.Steps)
+		p.goOn(co.long.resumed, th.Steps)
 	}
 }
 

@@ -56,7 +56,7 @@ func (co *coroutine) arm() {
 		if s.pace == nil {
 			s.pace = new(pace)
 		}
-		s.pace.begin(s.node.sched.Now(), co.thread.Steps)
+		s.pace.begin(s.node.sched.Now(), s.turn.Now, co.thread.Steps)
 	}
 	co.sample()
 }

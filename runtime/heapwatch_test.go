@@ -10,32 +10,44 @@ import (
 
 // runner is a service whose handler runs under a watch, with a model of the heap.
 type runner struct {
+	sched.Scheduler // the clock, which stands still until a step takes some time
+
 	watch    *HeapWatch
 	now      sched.Time
-	heap     int64 // the size
-	held     int64 // by the service
-	weighed  int   // how often that was found out
+	heap     int64         // the size
+	held     int64         // by the service
+	weighed  int           // how often that was found out
+	weighing time.Duration // what that takes
 	collects int
 	pace     pace
 	steps    uint64
 	why      string // it was stopped
 }
 
-func (r *runner) weigh() int64   { r.weighed++; return r.held }
-func (r *runner) maxBulk() int64 { return maxBulk }
+func (r *runner) Now() sched.Time { return r.now }
+func (r *runner) maxBulk() int64  { return maxBulk }
+func (r *runner) weigh() int64 {
+	r.weighed++
+	r.now = r.now.Add(r.weighing)
+	return r.held
+}
 
 func newRunner(limit int64) *runner {
-	r := &runner{}
+	r := &runner{weighing: 100 * time.Microsecond}
 	r.watch = NewHeapWatch(limit, func() int64 { return r.heap }, func() { r.collects++ })
 	r.begin()
 	return r
 }
 
-// begin is the first look at a handler, or at one that goes on.
+// begin is the first look at a handler, or at one that goes on after it has blocked, if it was not stopped.
 func (r *runner) begin() {
-	r.pace.pause(r.now)
-	r.pace.begin(r.now, r.steps)
-	r.why = ""
+	if r.why != "" {
+		return
+	}
+	if r.pace.running {
+		r.pace.pause(r.now)
+	}
+	r.pace.begin(r.now, r.now, r.steps)
 }
 
 // step is a step that takes some time, makes the heap grow, and what the service holds, if the handler was not stopped.
@@ -48,7 +60,7 @@ func (r *runner) step(took time.Duration, grow, hold int64) {
 	r.heap += grow
 	r.held += hold
 	if r.steps >= r.pace.next {
-		r.why = r.pace.look(r.watch, r, r.now, r.steps)
+		r.why = r.pace.look(r.watch, r, r, r.steps)
 	}
 }
 
@@ -70,7 +82,7 @@ func TestWatchStopsWhatDoubles(t *testing.T) {
 	for _, limit := range []int64{256 << 20, 4 << 30, 1 << 40} {
 		for _, speed := range []int64{100 << 20, 1 << 30, 8 << 30} { // bytes a second
 			for _, loop := range []int{11, 12, 20, 50, 200, 500, 5000} { // steps
-				for _, blocks := range []bool{false, true} {
+				for _, blocks := range []string{"never", "before it doubles", "after that"} {
 					for _, garbage := range []bool{false, true} {
 						for phase := range min(loop, 16) {
 							r := newRunner(limit)
@@ -83,21 +95,27 @@ func TestWatchStopsWhatDoubles(t *testing.T) {
 								if !garbage {
 									grow -= largest / 2 // what was there before the last copy
 								}
-								r.step(usual+time.Duration(float64(2*largest)/float64(speed)*1e9), grow, largest)
-								largest *= 2
-								if blocks && loop >= 50 && r.why == "" {
+								took := usual + time.Duration(float64(2*largest)/float64(speed)*1e9)
+								if loop < 50 || blocks == "never" {
+									r.step(took, grow, largest)
+								} else if blocks == "after that" {
+									r.step(took, grow, largest)
 									r.run(16)
-									if r.why == "" {
-										r.begin()
-									}
+									r.begin()
+								} else if r.why == "" {
+									r.pace.pause(r.now)
+									turn := r.now
+									r.heap, r.held, r.now = r.heap+grow, r.held+largest, r.now.Add(took)
+									r.pace.begin(r.now, turn, r.steps)
 								}
+								largest *= 2
 							}
 							bound := min(3*limit, 16<<30)
 							if loop >= stride { // then it doubles but once a stride
 								bound = min(2*limit, 4<<30)
 							}
 							if r.heap > bound+16<<20 {
-								t.Errorf("limit %s, %d MiB a second, loop of %d steps from %d, blocks %v, garbage %v: heap got to %s, want at most %s",
+								t.Errorf("limit %s, %d MiB a second, loop of %d steps from %d, blocks %s, garbage %v: heap got to %s, want at most %s",
 									megabytes(limit), speed>>20, loop, phase, blocks, garbage, megabytes(r.heap), megabytes(bound))
 							}
 						}
@@ -121,11 +139,11 @@ func TestWatchStopsWhatGrows(t *testing.T) {
 				if i%15 == 0 {
 					r.step(time.Duration(grow), grow, grow) // a byte a nanosecond
 				}
-				if i%turn == turn-1 && r.why == "" {
+				if i%turn == turn-1 {
 					r.begin()
 				}
 			}
-			if r.heap < limit-5*grow || r.heap > limit+max(30*grow, 20<<20) {
+			if r.heap < limit-10*grow || r.heap > limit+max(30*grow, 20<<20) {
 				t.Errorf("grows by %d in turns of %d steps: stopped at %s, want about %s", grow, turn, megabytes(r.heap), megabytes(limit))
 			}
 			if r.collects != 1 {
@@ -151,6 +169,7 @@ func TestWatchSparesBystanders(t *testing.T) {
 		r.step(-usual, -4<<20, 0)
 		r.run(20)
 	}
+	r.run(1000)
 	r.heap = 2*limit - 100<<20
 	r.run(1_000_000)
 	if r.why != "" {
@@ -176,6 +195,22 @@ func TestWatchSparesBystanders(t *testing.T) {
 	}
 }
 
+// TestWeighingTakesLittle: a service whose state takes long to weigh is weighed seldom.
+func TestWeighingTakesLittle(t *testing.T) {
+	t.Parallel()
+	const limit = 1 << 30
+	r := newRunner(limit)
+	r.weighing = 4 * time.Millisecond
+	r.heap, r.held = limit/2, limit/3
+	for range 1000 {
+		r.step(hugeStride, 0, 0)
+		r.run(1000)
+	}
+	if most := r.now.Sub(0) / 20; time.Duration(r.weighed)*r.weighing > most || r.weighed < 5 {
+		t.Errorf("weighed %d times for %v each in %v, want more than 5 times and no more than a twentieth of the time", r.weighed, r.weighing, r.now)
+	}
+}
+
 // TestWatchSparesOthersUntilCollected: when one was stopped the next is stopped only if the heap grows by another quarter of the limit,
 // until what the first one held is collected.
 func TestWatchSparesOthersUntilCollected(t *testing.T) {
@@ -185,6 +220,7 @@ func TestWatchSparesOthersUntilCollected(t *testing.T) {
 	r.held = 50 << 20
 	run := func(want bool) {
 		t.Helper()
+		r.why = ""
 		r.begin()
 		r.run(300_000)
 		if got := strings.Contains(r.why, "memory: the node's heap holds"); got != want {

@@ -71,7 +71,7 @@ type Config struct {
 	Cluster Cluster
 
 	// Heap stops handlers while the heap of the process is too large; nil stops none. It is for production, since what it does
-	// depends on the machine. It must not be shared with another node; if Programs is, the node made last stops what loads.
+	// depends on the machine. It must not be shared with another node; if Programs is, the watch of the node made last stops what loads.
 	Heap *HeapWatch
 
 	// Abort is called, at most once and in a turn of the service that asks, when a service wants the node to end (skynet.abort). It must
@@ -165,7 +165,7 @@ func NewNode(c Config) (*Node, error) {
 		}
 	}
 	if c.Heap != nil {
-		c.Programs.guard.Store(&loadGuard{c.Heap, c.Scheduler})
+		c.Programs.heap.Store(c.Heap)
 	}
 	n.traceBase = traceBase(n.name, n.incarnation)
 	n.decoder = wire.Decoder{Ext: n.decodeAddress}

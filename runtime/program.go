@@ -12,7 +12,6 @@ import (
 	"go.starlark.net/syntax"
 
 	"skynet/runtime/diag"
-	"skynet/sched"
 )
 
 // Dialect is the Starlark that services and scenarios are written in: while, recursion, sets and control flow at the top
@@ -33,13 +32,7 @@ type Programs struct {
 	programs map[string]*Program
 	modules  map[string]*module
 
-	guard atomic.Pointer[loadGuard]
-}
-
-// loadGuard stops what loads, if there is a heap watch.
-type loadGuard struct {
-	heap  *HeapWatch
-	clock sched.Scheduler
+	heap atomic.Pointer[HeapWatch] // stops what loads; nil if there is none
 }
 
 // Program is a compiled script. It is immutable.
@@ -294,30 +287,24 @@ func (p *Programs) runModule(program *starlark.Program, name string, predeclared
 	return globals, th.Steps, err
 }
 
-// bound bounds the steps of a thread that runs the top level of a module, which the heap watch stops like a handler.
+// bound bounds the steps of a thread that runs the top level of a module, which the heap watch stops, too.
 func (p *Programs) bound(th *starlark.Thread) {
-	g := p.guard.Load()
-	if g == nil {
+	w := p.heap.Load()
+	if w == nil {
 		th.SetMaxExecutionSteps(loadSteps)
 		th.OnMaxSteps = stopLoad
 		return
 	}
-	own := pace{at: g.clock.Now(), ran: patience}
-	if why := own.look(g.heap, loader{&own}, own.at, 0); why != "" { // while the heap is too large nothing is loaded
-		th.Cancel(why)
-	}
-	own.next = firstStride
-	th.SetMaxExecutionSteps(own.next)
+	size := w.size()
+	th.SetMaxExecutionSteps(1)
 	th.OnMaxSteps = func(th *starlark.Thread) {
 		if th.Steps >= loadSteps {
 			stopLoad(th)
-			return
-		}
-		if why := own.look(g.heap, loader{&own}, g.clock.Now(), th.Steps); why != "" {
+		} else if why := w.guardLoad(&size); why != "" {
 			th.Cancel(why)
-			return
+		} else {
+			th.SetMaxExecutionSteps(min(th.Steps+loadStride, loadSteps))
 		}
-		th.SetMaxExecutionSteps(min(own.next, loadSteps))
 	}
 }
 

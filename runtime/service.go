@@ -384,7 +384,7 @@ func (s *Service) resume(co *coroutine) {
 
 // resumed deals with how a coroutine has come back.
 func (s *Service) resumed(co *coroutine, sig signal, alive bool) {
-	if s.pace != nil && !co.fresh {
+	if s.pace != nil && s.pace.running {
 		s.pace.pause(s.node.sched.Now())
 	}
 	co.charge()

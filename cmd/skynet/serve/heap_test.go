@@ -25,6 +25,8 @@ threads = 2
 		{"caught", "greedy_worker.star:", heap},
 		{"seldom", "greedy_worker.star:", heap},
 		{"in_turns", "greedy_worker.star:", heap},
+		{"after_waits", "greedy_worker.star:", heap},
+		{"among_others", "greedy_worker.star:", heap},
 		{"many", "greedy_worker.star:", heap},
 		{"square", "greedy_worker.star:", guard},
 	} {
