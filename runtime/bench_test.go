@@ -35,6 +35,10 @@ def run(n):
     echo = skynet.newservice("echo.star")
     for i in range(n):
         skynet.call(echo, "ping", i)
+def loop(n):
+    for i in range(n // 1000 + 1):
+        for j in range(1000):
+            pass
 def flood(n):
     echo = skynet.newservice("echo.star")
     for i in range(n):
@@ -98,9 +102,13 @@ func benchNode(b *testing.B, threads int) *runtime.Node {
 }
 
 func limitedNode(b *testing.B, threads int, limits runtime.Limits) *runtime.Node {
+	return watchedNode(b, threads, limits, nil)
+}
+
+func watchedNode(b *testing.B, threads int, limits runtime.Limits, heap *runtime.HeapWatch) *runtime.Node {
 	w := workers.New(workers.Options{Threads: threads})
 	n, err := runtime.NewNode(runtime.Config{
-		Name: "b", Scheduler: w, Programs: runtime.NewPrograms(benchScripts.read), Limits: limits,
+		Name: "b", Scheduler: w, Programs: runtime.NewPrograms(benchScripts.read), Limits: limits, Heap: heap,
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -156,6 +164,17 @@ func BenchmarkCall100Pairs1Worker(b *testing.B)  { benchCommand(b, "run", 1, 100
 func BenchmarkCall100Pairs2Workers(b *testing.B) { benchCommand(b, "run", 2, 100) }
 func BenchmarkSend1Worker(b *testing.B)          { benchCommand(b, "flood", 1, 1) }
 func BenchmarkSend2Workers(b *testing.B)         { benchCommand(b, "flood", 2, 1) }
+
+// Loop is a turn of a loop that does nothing.
+func BenchmarkLoop(b *testing.B)                    { benchCommand(b, "loop", 1, 1) }
+func BenchmarkLoopWatched(b *testing.B)             { benchWatched(b, "loop") }
+func BenchmarkCall1Pair1WorkerWatched(b *testing.B) { benchWatched(b, "run") }
+
+// benchWatched is benchCommand with a heap watch that stops nobody.
+func benchWatched(b *testing.B, command string) {
+	heap := runtime.NewHeapWatch(1<<40, func() int64 { return 1 << 20 }, func() { b.Error("a handler was stopped") })
+	benchPairs(b, watchedNode(b, 1, runtime.Limits{Steps: 1 << 60, Call: time.Minute}, heap), command, 1)
+}
 
 func BenchmarkCall1Pair1WorkerMetered(b *testing.B) { benchMetered(b, "run") }
 func BenchmarkSend1WorkerMetered(b *testing.B)      { benchMetered(b, "flood") }
