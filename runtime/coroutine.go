@@ -294,7 +294,7 @@ func (co *coroutine) onMaxSteps(th *starlark.Thread) {
 		due = due || p != nil && !first // so that the next looks of both come at the same time
 	}
 	co.sample()
-	if due {
+	if due && !co.halted {
 		if why := p.look(co.svc.node.heap, co, co.svc.node.sched, th.Steps); why != "" {
 			co.stopHandler(why)
 			return
