@@ -78,18 +78,18 @@ const (
 
 // pace is what is known, for the watch, of a service while its handlers run. One that blocks and goes on is not new.
 type pace struct {
-	next    uint64        // steps of the running thread at which it is looked at next
-	running bool          // a thread is looked at
-	at      sched.Time    // when it was looked at last
-	partial time.Duration // of a long stride that was interrupted
-	ran     time.Duration // since it was last asked out of patience
-	alert   int           // so many strides are short yet
-	heap    int64         // the size of the heap when it was read last …
-	begun   bool          // … and whether that was when this stride began
-	held    int64         // what the service held when it was weighed last …
-	weighed sched.Time    // … when that was …
-	rises   int           // … how often in a row that was more than before …
-	rest    sched.Time    // … and until when it is not weighed again
+	next      uint64        // steps of the running thread at which it is looked at next
+	running   bool          // a thread is looked at
+	at        sched.Time    // when it was looked at last
+	partial   time.Duration // of a long stride that was interrupted
+	ran       time.Duration // since it was last asked out of patience
+	alert     int           // so many strides are short yet
+	heap      int64         // the size of the heap when it was read last …
+	heapKnown bool          // … and whether that was when this stride began
+	held      int64         // what the service held when it was weighed last …
+	weighed   sched.Time    // … when that was …
+	rises     int           // … how often in a row that was more than before …
+	rest      sched.Time    // … and until when it is not weighed again
 }
 
 // weigher tells what somebody holds, and what the largest of its values may take.
@@ -101,7 +101,7 @@ type weigher interface {
 // begin begins to look at a thread that has taken so many steps, in a turn that began at turn. When exactly the thread began
 // is not known: if it may have been long ago, it is looked at at once.
 func (p *pace) begin(now, turn sched.Time, steps uint64) {
-	p.running, p.begun = true, false
+	p.running, p.heapKnown = true, false
 	p.at, p.next = now.Add(-p.partial), steps+firstStride
 	if now.Sub(turn) >= hugeStride {
 		p.at = min(p.at, turn)
@@ -129,8 +129,8 @@ func (p *pace) pause(now sched.Time) {
 func (p *pace) look(w *HeapWatch, who weigher, clock sched.Scheduler, steps uint64) (why string) {
 	now := clock.Now()
 	took := now.Sub(p.at)
-	before, short := p.heap, p.begun
-	p.at, p.next, p.partial, p.begun = now, steps+stride, 0, false
+	before, short := p.heap, p.heapKnown
+	p.at, p.next, p.partial, p.heapKnown = now, steps+stride, 0, false
 	// A thread that was kept waiting, by the system or by a collection that waits for another one, has not run meanwhile.
 	p.ran += min(took, longStride)
 	patient := p.ran < patience
@@ -145,7 +145,7 @@ func (p *pace) look(w *HeapWatch, who weigher, clock sched.Scheduler, steps uint
 		p.alert = alertLooks
 	}
 	if p.alert = max(p.alert, 0); p.alert > 0 {
-		p.next, p.begun = steps+shortStride, true
+		p.next, p.heapKnown = steps+shortStride, true
 	}
 	ceiling, made := w.ceiling.Load(), p.heap-before
 	if !short { // what it was when the stride began is not known
